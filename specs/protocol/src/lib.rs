@@ -22,6 +22,7 @@ pub mod mailbox;
 pub mod onion;
 pub mod path;
 pub mod retry;
+pub mod service;
 pub mod swarm;
 pub mod time;
 pub mod wire;

@@ -30,3 +30,7 @@ pub const DESCRIPTOR_MAX: usize = 2048;
 
 /// Addresses in one descriptor: one or two families, a few interfaces.
 pub const ADDRESSES_MAX: usize = 4;
+
+/// Ephemeral keys a relay remembers against replay: 16 bytes each, 64 MB before the tree's own
+/// overhead. Over the twelve minutes that can come at once this is 5 500 packets a second.
+pub const REPLAY_ENTRIES_MAX: usize = 4_000_000;

@@ -1,0 +1,46 @@
+# Thin: each target is one script or one command. `.ci/run` calls `lint` and `test`.
+# All of them use the release profile and the whole workspace, so that RocksDB is compiled once.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo devnet test lint bench fuzz sim docs
+
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+DEVNET ?= target/devnet
+FUZZ_SECONDS ?= 30
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+
+setup: ## install what a build needs, or say what to install
+	@deploy/dev/setup.sh
+
+build: setup ## every binary, in release mode
+	cargo build --locked --release --workspace
+
+demo: build ## a private network on this machine carries messages, loses nodes and loses nothing
+	@deploy/dev/demo.sh
+
+devnet: build ## the demo's network, left running in DEVNET (target/devnet)
+	$(BIN)/enjambre-node devnet up --dir $(DEVNET)
+
+test: setup ## every test
+	@deploy/dev/test.sh
+
+lint: setup ## format, clippy, dependency rule, documentation, licences
+	@deploy/dev/lint.sh
+
+bench: setup ## benchmarks
+	cargo bench --locked --profile release --workspace
+
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (30); needs nightly and cargo-fuzz
+	@cd specs/protocol; targets=$$(cargo +nightly fuzz list); for target in $$targets; do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS); done
+
+sim: build ## the example scenarios
+	@for scenario in swarm-sim/scenarios/*.toml; do \
+	  $(BIN)/swarm-sim run $$scenario --seed 1 --out target/runs/$$(basename $$scenario .toml); done
+
+docs: setup ## the documentation of every crate
+	cargo doc --locked --release --workspace --no-deps

@@ -1,0 +1,215 @@
+//! The client's side of the network: the directory it believes, the paths it takes, and requests
+//! through them.
+//!
+//! Nothing here knows whose mailbox is asked: requests come with an isolation key and a
+//! destination node. What must survive a restart (documents, guards) goes through [`Keep`].
+
+mod directory;
+mod transport;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use enjambre_link::{AskError, Endpoint, Identity, LinkConfig, LinkError, Pool, PoolConfig};
+use enjambre_protocol::Retry;
+use enjambre_protocol::directory::{Document, Genesis, VerifiedDocument};
+use enjambre_protocol::id::{NetworkId, NodeId};
+use enjambre_protocol::onion::OnionError;
+use enjambre_protocol::path::{Destination, PathError, PathMachine, PathParams, PathState, Prefix};
+use rand::rngs::StdRng;
+
+use crate::clock;
+
+pub(crate) use transport::{Answer, PathTaken};
+
+/// What the network part keeps over a restart. Each call is durable when it returns.
+pub(crate) trait Keep: Send + Sync {
+    /// The newest signed document, encoded.
+    fn keep_document(&self, bytes: &[u8]) -> Result<(), String>;
+    /// The signed document that paths are drawn from, encoded.
+    fn keep_anchor(&self, bytes: &[u8]) -> Result<(), String>;
+    /// Guards and second layer, encoded.
+    fn keep_paths(&self, bytes: &[u8]) -> Result<(), String>;
+}
+
+/// What was kept.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) document: Option<Vec<u8>>,
+    pub(crate) anchor: Option<Vec<u8>>,
+    pub(crate) paths: Option<Vec<u8>>,
+}
+
+/// Why the network did not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum NetError {
+    /// A link could not be used.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A question about the directory had no answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// No path can be drawn.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// No directory could be had.
+    #[error("no directory could be fetched: {0}")]
+    NoDirectory(String),
+    /// The directory is too old to be used.
+    #[error("the directory is {hours} hours old and no newer one can be had")]
+    Stale {
+        /// Its age.
+        hours: u64,
+    },
+    /// The destination is not in the directory.
+    #[error("node {} is not in the directory", node.short())]
+    UnknownNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// The request fits no packet.
+    #[error("the request of {len} bytes fits no packet")]
+    TooLarge {
+        /// Its length.
+        len: usize,
+    },
+    /// The destination could not be reached, whichever way was tried.
+    #[error("node {} does not answer: {last}", node.short())]
+    Unreachable {
+        /// The node.
+        node: NodeId,
+        /// What the last try ended in.
+        last: String,
+    },
+    /// The destination said no at the onion layer.
+    #[error("the node refused: {0}")]
+    Refused(OnionError),
+    /// The destination's answer is none.
+    #[error("the node's answer is malformed")]
+    Malformed,
+    /// Guards or documents could not be kept.
+    #[error("the local store failed: {0}")]
+    Keep(String),
+}
+
+impl NetError {
+    /// What the caller can do.
+    pub(crate) const fn retry(&self) -> Retry {
+        match self {
+            Self::Link(error) => error.retry(),
+            Self::Ask(error) => error.retry(),
+            Self::Path(error) => error.retry(),
+            Self::Refused(error) => error.retry(),
+            Self::NoDirectory(_) | Self::Stale { .. } | Self::Keep(_) => Retry::Later,
+            Self::UnknownNode { .. } | Self::Unreachable { .. } | Self::Malformed => {
+                Retry::Elsewhere
+            }
+            Self::TooLarge { .. } => Retry::Never,
+        }
+    }
+}
+
+/// The documents in use.
+#[derive(Debug, Default)]
+struct Documents {
+    newest: Option<Arc<VerifiedDocument>>,
+    anchor: Option<Arc<VerifiedDocument>>,
+}
+
+/// A client in one network.
+pub(crate) struct Net {
+    genesis: Arc<Genesis>,
+    network: NetworkId,
+    endpoint: Endpoint,
+    pool: Pool,
+    documents: Mutex<Documents>,
+    paths: Mutex<PathMachine>,
+    rng: Mutex<StdRng>,
+    keep: Box<dyn Keep>,
+    /// One refresh at a time.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Net").field("network", &self.network).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Net {
+    /// Opens a socket and takes up what was kept.
+    pub(crate) fn open(genesis: Genesis, kept: &Kept, keep: Box<dyn Keep>) -> Result<Self, NetError> {
+        let any = std::net::SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
+        let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client())?;
+        let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
+        let state: PathState = kept
+            .paths
+            .as_deref()
+            .and_then(|bytes| enjambre_protocol::wire::decode(bytes, enjambre_protocol::path::PATH_STATE_MAX).ok())
+            .unwrap_or_default();
+        let documents = Documents {
+            newest: directory::restore(kept.document.as_deref(), &genesis),
+            anchor: directory::restore(kept.anchor.as_deref(), &genesis),
+        };
+        let net = Self {
+            network: genesis.network(),
+            genesis: Arc::new(genesis),
+            endpoint,
+            pool,
+            documents: Mutex::new(documents),
+            paths: Mutex::new(PathMachine::new(state, clock::now())),
+            rng: Mutex::new(rand::make_rng()),
+            keep,
+            refreshing: tokio::sync::Mutex::new(()),
+        };
+        net.use_anchor()?;
+        Ok(net)
+    }
+
+    /// The network's id.
+    pub(crate) const fn network(&self) -> &NetworkId {
+        &self.network
+    }
+
+    /// The network's genesis.
+    pub(crate) fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The newest document, for swarm membership.
+    pub(crate) fn newest(&self) -> Option<Arc<VerifiedDocument>> {
+        lock(&self.documents).newest.clone()
+    }
+
+    /// Guards and the second layer, for showing.
+    pub(crate) fn path_status(&self) -> enjambre_protocol::path::PathStatus {
+        lock(&self.paths).status()
+    }
+
+    /// Randomness for building packets and envelopes.
+    pub(crate) fn with_rng<T>(&self, work: impl FnOnce(&mut StdRng) -> T) -> T {
+        work(&mut lock(&self.rng))
+    }
+
+    /// Ends every link.
+    pub(crate) async fn close(&self) {
+        self.endpoint.close(enjambre_protocol::link::Code::CANCELLED).await;
+    }
+
+    fn path_params(&self) -> PathParams {
+        PathParams {
+            ipv4_prefix: self.genesis.params.path_prefix_v4,
+            ipv6_prefix: self.genesis.params.path_prefix_v6,
+        }
+    }
+
+    fn destination(&self, document: &Document, node: NodeId) -> Option<Destination> {
+        let entry = document.node(&node)?;
+        let prefix = Prefix::new(entry.addresses.first()?.ip(), &self.path_params());
+        Some(Destination { node, swarm: document.swarms.swarm_of(node), family: entry.family, prefix })
+    }
+}

@@ -1,0 +1,203 @@
+//! How a client comes by the directory, and which of its documents paths are drawn from.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use enjambre_link::ask;
+use enjambre_protocol::directory::{
+    DirectoryReply, DirectoryRequest, Genesis, SignedDocument, VerifiedDocument,
+};
+use enjambre_protocol::id::NodeId;
+use enjambre_protocol::limits::DIRECTORY_MAX;
+use enjambre_protocol::path::{Candidate, PathEvent, Prefix};
+use enjambre_protocol::wire;
+use rand::seq::SliceRandom;
+
+use super::{Net, NetError, lock};
+use crate::clock;
+
+/// Sources asked at the first start: two, so that one alone cannot keep a client on an old document.
+const FIRST_CONTACTS: usize = 2;
+
+/// Relays a document must list for paths to be drawn from it.
+const RELAYS_MIN: usize = 4;
+
+/// A place to ask.
+#[derive(Clone, Debug)]
+struct Source {
+    key: NodeId,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Takes up a kept document; one that does not verify is fetched again.
+pub(super) fn restore(kept: Option<&[u8]>, genesis: &Genesis) -> Option<Arc<VerifiedDocument>> {
+    let signed: SignedDocument = wire::decode(kept?, 2 * DIRECTORY_MAX).ok()?;
+    signed.verify(genesis).ok().map(Arc::new)
+}
+
+impl Net {
+    /// Makes sure that there is a document and that it is not stale; fetches a newer one if an
+    /// epoch has passed since. Without a newer one the last is used for as long as the network's
+    /// parameters allow.
+    pub(crate) async fn ensure_fresh(&self) -> Result<Arc<VerifiedDocument>, NetError> {
+        let params = &self.genesis.params;
+        if let Some(newest) = self.newest() {
+            let age = clock::now().saturating_since(newest.document().time);
+            if age < params.epoch() {
+                return Ok(newest);
+            }
+        }
+        let refreshed = self.refresh().await;
+        let newest = match (self.newest(), refreshed) {
+            (Some(newest), _) => newest,
+            (None, Err(error)) => return Err(error),
+            (None, Ok(())) => return Err(NetError::NoDirectory("there is none yet".to_owned())),
+        };
+        let age = clock::now().saturating_since(newest.document().time);
+        if age > params.stale_after() {
+            return Err(NetError::Stale { hours: age.as_secs() / 3600 });
+        }
+        Ok(newest)
+    }
+
+    /// Asks for a newer document: first the guards in use, then the authorities. Without any
+    /// document yet, two authorities at least.
+    pub(crate) async fn refresh(&self) -> Result<(), NetError> {
+        let _one = self.refreshing.lock().await;
+        let have = self.newest();
+        let (above, base) = have
+            .as_ref()
+            .map_or((0, None), |have| (have.document().height, Some(*have.digest())));
+        let request = DirectoryRequest::Latest { above, base };
+        let wanted = if have.is_some() { 1 } else { FIRST_CONTACTS.min(self.genesis.authorities.len()) };
+        let mut answered = 0;
+        let mut last = NetError::NoDirectory("no source is known".to_owned());
+        for source in self.sources(have.as_deref()) {
+            let reply = match ask(&self.pool, source.key, &source.addresses, &request).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    last = NetError::Ask(error);
+                    continue;
+                }
+            };
+            match self.take(reply, have.as_deref()) {
+                Ok(()) => answered += 1,
+                Err(error) => last = error,
+            }
+            if answered >= wanted && self.newest().is_some() {
+                return Ok(());
+            }
+        }
+        if answered > 0 && self.newest().is_some() { Ok(()) } else { Err(last) }
+    }
+
+    fn sources(&self, have: Option<&VerifiedDocument>) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        if let Some(have) = have {
+            let guards = lock(&self.paths).guards_in_use();
+            let entries = guards.iter().filter_map(|guard| have.document().node(guard));
+            sources.extend(
+                entries.map(|node| Source { key: node.id, addresses: node.addresses.clone() }),
+            );
+        }
+        let mut authorities: Vec<Source> = self
+            .genesis
+            .authorities
+            .iter()
+            .map(|authority| Source {
+                key: NodeId::from_bytes(*authority.id.as_bytes()),
+                addresses: authority.addresses.clone(),
+            })
+            .collect();
+        self.with_rng(|rng| authorities.shuffle(rng));
+        sources.extend(authorities);
+        sources
+    }
+
+    fn take(
+        &self,
+        reply: DirectoryReply,
+        base: Option<&VerifiedDocument>,
+    ) -> Result<(), NetError> {
+        let wrong = |error: String| NetError::NoDirectory(error);
+        let document = match reply {
+            DirectoryReply::Unchanged { .. } => return Ok(()),
+            DirectoryReply::Document(signed) => {
+                signed.verify(&self.genesis).map_err(|error| wrong(error.to_string()))?
+            }
+            DirectoryReply::Diff(diff) => {
+                let base = base.ok_or(NetError::Malformed)?;
+                diff.apply(base, &self.genesis).map_err(|error| wrong(error.to_string()))?
+            }
+            DirectoryReply::Refused { reason } => return Err(wrong(reason)),
+            _ => return Err(NetError::Malformed),
+        };
+        self.adopt(document)
+    }
+
+    /// Takes a verified document if it is above the one in use; on disk before it is used.
+    fn adopt(&self, document: VerifiedDocument) -> Result<(), NetError> {
+        let height = document.document().height;
+        if self.newest().is_some_and(|newest| newest.document().height >= height) {
+            return Ok(());
+        }
+        let bytes = wire::encode(document.signed());
+        self.keep.keep_document(&bytes).map_err(NetError::Keep)?;
+        let document = Arc::new(document);
+        let is_anchor = {
+            let mut documents = lock(&self.documents);
+            documents.newest = Some(Arc::clone(&document));
+            let fits = document.document().nodes.len() >= RELAYS_MIN;
+            let on_step = height.is_multiple_of(u64::from(self.genesis.params.anchor_every));
+            let poor = documents
+                .anchor
+                .as_ref()
+                .is_none_or(|anchor| anchor.document().nodes.len() < RELAYS_MIN);
+            (fits && on_step) || poor
+        };
+        if is_anchor {
+            self.keep.keep_anchor(&bytes).map_err(NetError::Keep)?;
+            lock(&self.documents).anchor = Some(document);
+            self.use_anchor()?;
+        }
+        Ok(())
+    }
+
+    /// Hands the anchor's relays to the path machine.
+    pub(super) fn use_anchor(&self) -> Result<(), NetError> {
+        let anchor = lock(&self.documents).anchor.clone();
+        let Some(anchor) = anchor else { return Ok(()) };
+        let params = self.path_params();
+        let document = anchor.document();
+        let candidates: Vec<Candidate> = document
+            .nodes
+            .iter()
+            .filter_map(|node| {
+                Some(Candidate {
+                    node: node.id,
+                    family: node.family,
+                    prefix: Prefix::new(node.addresses.first()?.ip(), &params),
+                    swarm: document.swarms.swarm_of(node.id),
+                    weight: node.weight,
+                })
+            })
+            .collect();
+        self.with_rng(|rng| {
+            lock(&self.paths).handle_directory(clock::now(), &candidates, rng);
+        });
+        self.keep_paths()
+    }
+
+    /// Keeps guards and second layer if they changed; to be called before a drawn path is used.
+    pub(super) fn keep_paths(&self) -> Result<(), NetError> {
+        let mut changed = false;
+        let bytes = {
+            let mut paths = lock(&self.paths);
+            while let Some(event) = paths.poll_event() {
+                changed |= matches!(event, PathEvent::StateChanged);
+            }
+            changed.then(|| wire::encode(paths.state()))
+        };
+        bytes.map_or(Ok(()), |bytes| self.keep.keep_paths(&bytes).map_err(NetError::Keep))
+    }
+}

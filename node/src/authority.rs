@@ -1,0 +1,112 @@
+//! A directory authority: takes descriptors, agrees with the others on each document, serves it.
+//!
+//! Specified in 02 directory. The agreement itself stands behind [`agreement`]; what is agreed on
+//! is computed by [`chain`].
+
+mod agreement;
+mod chain;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use enjambre_link::{Admission, Endpoint, Identity, LinkConfig};
+use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, Genesis};
+use enjambre_protocol::identity::KeyPurpose;
+use enjambre_protocol::link::Code;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{KEY_FILE, NETWORK_FILE, NodeConfig};
+use crate::directory::Directory;
+use crate::http::{self, Shown};
+use crate::metrics::Metrics;
+use crate::{files, server};
+
+struct Authority {
+    genesis: Arc<Genesis>,
+    directory: Arc<Directory>,
+    chain: Arc<chain::Chain>,
+    metrics: Metrics,
+}
+
+impl Shown for Authority {
+    fn status(&self) -> Value {
+        json!({
+            "id": self.chain.id(), "height": self.directory.height(),
+            "epoch": self.genesis.params.epoch_ms, "ready": self.is_ready(),
+            "threshold": self.genesis.threshold(),
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.directory.height() > 0
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.metrics.directory_height.set(i64::try_from(self.directory.height()).unwrap_or(0));
+        &self.metrics
+    }
+}
+
+impl server::Service for Authority {
+    async fn directory(
+        self: Arc<Self>,
+        request: DirectoryRequest,
+        asker: std::net::SocketAddr,
+    ) -> DirectoryReply {
+        if let Some(reply) = self.directory.answer(&request, asker).await {
+            return reply;
+        }
+        let DirectoryRequest::Publish(signed) = request else {
+            return DirectoryReply::Refused { reason: "not answered here".to_owned() };
+        };
+        match self.chain.accept(signed) {
+            Ok(()) => DirectoryReply::Accepted,
+            Err(error) => DirectoryReply::Refused { reason: error.to_string() },
+        }
+    }
+}
+
+/// Runs the authority of a directory until `stop`.
+///
+/// # Errors
+///
+/// When it cannot start, or cannot keep what it signed.
+pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = NodeConfig::load(&dir)?;
+    let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
+    let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
+    let chain = Arc::new(chain::Chain::new(Arc::clone(&genesis), key.clone()));
+    anyhow::ensure!(
+        genesis.index(chain.id()).is_some(),
+        "this authority's key is not in the network file; use the file of the network it belongs to"
+    );
+    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis)));
+    let endpoint = Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(Admission::everyone()))
+        .with_context(|| format!("cannot listen on {}; is the port in use?", config.listen))?;
+    let acceptor = endpoint.take_acceptor().context("the endpoint accepts nothing")?;
+    let listener = TcpListener::bind(config.http)
+        .await
+        .with_context(|| format!("cannot serve HTTP on {}; is the port in use?", config.http))?;
+    let metrics = Metrics::new()?;
+    let authority = Arc::new(Authority {
+        genesis,
+        directory: Arc::clone(&directory),
+        chain: Arc::clone(&chain),
+        metrics: metrics.clone(),
+    });
+    tracing::info!(network = %chain.network(), listen = %config.listen, "authority");
+    let tasks = TaskTracker::new();
+    tasks.spawn(http::serve(listener, Arc::clone(&authority) as Arc<dyn Shown>, stop.clone()));
+    tasks.spawn(server::serve(acceptor, authority, stop.clone()));
+    let result = agreement::decide(&chain, &directory, &metrics, &stop).await;
+    stop.cancel();
+    endpoint.close(Code::SHUTDOWN).await;
+    tasks.close();
+    tasks.wait().await;
+    result
+}

@@ -1,0 +1,184 @@
+//! The `enjambre-node` command: what its words mean and how it answers.
+//!
+//! Errors go to standard error as one sentence that says what to do; exit code 2 for wrong use, 1
+//! for a failure, 0 for done. `--json` makes answers and errors one JSON object a line.
+
+mod authority;
+mod devnet;
+mod init;
+mod network;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+/// The service node and the directory authority of an Enjambre network.
+#[derive(Debug, Parser)]
+#[command(
+    name = "enjambre-node",
+    version,
+    after_help = "Example: enjambre-node devnet up --dir /tmp/net"
+)]
+struct Cli {
+    /// Answer in JSON, one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a node's directory: its key, its settings, the network it joins.
+    Init(init::InitArgs),
+    /// Run the node of a directory until SIGTERM or SIGINT.
+    #[command(after_help = "Example: enjambre-node run --dir /var/lib/enjambre")]
+    Run {
+        /// The node's directory, made by `init`.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// What a running node says of itself.
+    #[command(after_help = "Example: enjambre-node status --dir /var/lib/enjambre --json")]
+    Status {
+        /// The node's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Start, make or show a network.
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
+    /// Run a directory authority.
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
+    /// A private network of real processes on this machine.
+    #[command(subcommand)]
+    Devnet(devnet::DevnetCommand),
+}
+
+/// A failure as the person at the terminal meets it.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    kind: &'static str,
+    text: String,
+    retry: &'static str,
+    usage: bool,
+}
+
+impl CliError {
+    /// The words on the command line are wrong: exit code 2.
+    pub(crate) fn usage(text: impl ToString) -> Self {
+        Self { kind: "usage", text: text.to_string(), retry: "never", usage: true }
+    }
+
+    /// What was asked failed: exit code 1.
+    pub(crate) fn failed(kind: &'static str, text: impl ToString) -> Self {
+        Self { kind, text: text.to_string(), retry: "never", usage: false }
+    }
+
+    /// What was asked may succeed later: exit code 1.
+    pub(crate) fn later(kind: &'static str, text: impl ToString) -> Self {
+        Self { kind, text: text.to_string(), retry: "later", usage: false }
+    }
+
+    fn report(&self, json: bool) -> ExitCode {
+        // One sentence is one line, whatever a library said.
+        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if json {
+            let error = json!({"kind": self.kind, "text": text, "retry": self.retry});
+            eprintln!("{}", json!({ "error": error }));
+        } else {
+            eprintln!("enjambre-node: {text}");
+        }
+        ExitCode::from(if self.usage { 2 } else { 1 })
+    }
+}
+
+impl From<crate::files::FileError> for CliError {
+    fn from(error: crate::files::FileError) -> Self {
+        Self::failed("file", error)
+    }
+}
+
+impl From<crate::config::ConfigError> for CliError {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::failed("config", error)
+    }
+}
+
+impl From<crate::devnet::DevnetError> for CliError {
+    fn from(error: crate::devnet::DevnetError) -> Self {
+        use crate::devnet::DevnetError as E;
+        let kind = match error {
+            E::Exists { .. } => "exists",
+            E::Missing { .. } => "missing",
+            E::Unknown { .. } => "unknown-name",
+            E::NotRunning { .. } | E::Running { .. } => "state",
+            _ => "devnet",
+        };
+        Self::failed(kind, error)
+    }
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let json = cli.json;
+    match dispatch(cli.command, json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(json),
+    }
+}
+
+/// Help and version are answers; everything else clap says is wrong use.
+fn refuse(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind as K;
+    if matches!(error.kind(), K::DisplayHelp | K::DisplayVersion) {
+        // A closed pipe is no failure of ours.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|word| word == "--json") {
+        let text = error.to_string();
+        let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        return CliError::usage(text).report(true);
+    }
+    let _ = error.print();
+    ExitCode::from(2)
+}
+
+fn dispatch(command: Command, json: bool) -> Result<(), CliError> {
+    match command {
+        Command::Init(args) => init::init(args, json),
+        Command::Run { dir } => {
+            init_log();
+            crate::run::run_node(&dir).map_err(|error| CliError::failed("node", error))
+        }
+        Command::Status { dir } => status::status(&dir, json),
+        Command::Network(command) => network::run(command, json),
+        Command::Authority(command) => authority::run(command, json),
+        Command::Devnet(command) => devnet::run(command, json),
+    }
+}
+
+/// Logs go to standard error; `RUST_LOG` sets what is logged, `info` unless set.
+pub(crate) fn init_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second call, in a test, keeps the first subscriber.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).try_init();
+}
+
+/// Prints one line of JSON, or `text` for people.
+pub(crate) fn answer(json: bool, value: &serde_json::Value, text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    // A closed pipe is no failure of ours.
+    let _ = if json { writeln!(out, "{value}") } else { writeln!(out, "{text}") };
+}

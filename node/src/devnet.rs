@@ -1,0 +1,395 @@
+//! A private network of real processes on one machine.
+//!
+//! Each process listens on a loopback address of its own (127.N.0.1), so that the rules about
+//! subnets are exercised as they are elsewhere. Everything it writes is below one directory:
+//! `devnet.json` names the processes, each has a folder with its data and its log.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use enjambre_protocol::directory::{AuthorityEntry, Genesis, Params};
+use enjambre_protocol::id::{AuthorityId, NodeId};
+use enjambre_protocol::identity::KeyPurpose;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ByteSize, CONFIG_FILE, KEY_FILE, NETWORK_FILE, NodeConfig};
+use crate::files::{self, FileError};
+
+/// The list of processes in a devnet's directory.
+pub const LIST_FILE: &str = "devnet.json";
+
+/// Processes of one devnet: each has a second byte of 127.0.0.0/8 of its own.
+pub const PROCESSES_MAX: usize = 200;
+
+/// How long a process may take to drain before it is killed.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a devnet cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DevnetError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The system refused.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Wrong numbers.
+    #[error("a devnet has 1 to 31 authorities and at most {PROCESSES_MAX} processes in all")]
+    Size,
+    /// There is one already.
+    #[error("{} holds a devnet already; stop it with `enjambre-node devnet down --dir {}` first", dir.display(), dir.display())]
+    Exists {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// There is none.
+    #[error("{} holds no devnet; start one with `enjambre-node devnet up --dir {}`", dir.display(), dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The list of processes is damaged.
+    #[error("{} is damaged ({text}); stop what it started by hand and remove the directory", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        text: String,
+    },
+    /// No process of that name.
+    #[error("no process is called {name}; `devnet status` lists them")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// The process does not run.
+    #[error("{name} does not run; start it with `devnet start {name}`")]
+    NotRunning {
+        /// The name.
+        name: String,
+    },
+    /// The process runs.
+    #[error("{name} runs already")]
+    Running {
+        /// The name.
+        name: String,
+    },
+    /// The parameters do not make a network.
+    #[error(transparent)]
+    Genesis(#[from] enjambre_protocol::directory::GenesisError),
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DevnetError {
+    let what = what.into();
+    move |source| DevnetError::System { what, source }
+}
+
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It relays and stores.
+    Node,
+    /// It votes on the directory.
+    Authority,
+}
+
+/// One process of a devnet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its name, for `kill`, `stop`, `cont` and `start`.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its node or authority id.
+    pub id: String,
+    /// Its process id; 0 when it was not started yet.
+    pub pid: i32,
+    /// When the kernel started it, in ticks since boot: tells it from a later process with the
+    /// same id.
+    pub started: u64,
+    /// Its UDP address.
+    pub address: SocketAddr,
+    /// Its HTTP address.
+    pub http: SocketAddr,
+    /// Its directory.
+    pub dir: PathBuf,
+}
+
+impl Process {
+    /// Whether it runs (or is stopped) now.
+    pub fn is_alive(&self) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        test_kill_process(pid).is_ok() && kernel_start(self.pid) == Some(self.started)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), DevnetError> {
+        let pid = Pid::from_raw(self.pid).filter(|_| self.is_alive());
+        let pid = pid.ok_or_else(|| DevnetError::NotRunning { name: self.name.clone() })?;
+        kill_process(pid, signal)
+            .map_err(|error| system(format!("signal to {}", self.name))(error.into()))
+    }
+}
+
+/// The start time and liveness of a process: field 22 of its stat line, `None` for a zombie.
+fn kernel_start(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything, so count from the last bracket.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// What `up` is asked for.
+#[derive(Clone, Debug)]
+pub struct DevnetConfig {
+    /// Where everything is written.
+    pub dir: PathBuf,
+    /// Service nodes.
+    pub nodes: usize,
+    /// Authorities.
+    pub authorities: usize,
+    /// The network's parameters.
+    pub params: Params,
+    /// Disk each node offers.
+    pub storage: ByteSize,
+}
+
+/// The processes of a devnet and where they are listed.
+#[derive(Debug)]
+pub struct Devnet {
+    dir: PathBuf,
+    processes: Vec<Process>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct List {
+    processes: Vec<Process>,
+}
+
+impl Devnet {
+    /// Lays out the directories, keys and settings of a new devnet, and starts nothing.
+    pub fn create(config: &DevnetConfig) -> Result<Self, DevnetError> {
+        let count = config.nodes + config.authorities;
+        if config.authorities == 0 || config.authorities > 31 || count > PROCESSES_MAX {
+            return Err(DevnetError::Size);
+        }
+        if config.dir.join(LIST_FILE).exists() {
+            return Err(DevnetError::Exists { dir: config.dir.clone() });
+        }
+        fs::create_dir_all(&config.dir).map_err(system(config.dir.display().to_string()))?;
+        let dir = fs::canonicalize(&config.dir).map_err(system("the devnet's directory"))?;
+        let mut devnet = Self { dir, processes: Vec::with_capacity(count) };
+        let mut entries = Vec::with_capacity(config.authorities);
+        for index in 1..=config.authorities {
+            let process = devnet.lay_out(Role::Authority, index)?;
+            let id = process.id.parse().unwrap_or(AuthorityId::from_bytes([0; 32]));
+            entries.push(AuthorityEntry { id, addresses: vec![process.address] });
+            devnet.processes.push(process);
+        }
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let created_ms = u64::try_from(created.as_millis()).unwrap_or(u64::MAX);
+        let genesis = Genesis::new(created_ms, entries, config.params.clone())?;
+        for _ in 0..config.nodes {
+            devnet.add(config.storage)?;
+        }
+        files::save_network(&devnet.dir.join(NETWORK_FILE), &genesis)?;
+        for process in &devnet.processes {
+            files::save_network(&process.dir.join(NETWORK_FILE), &genesis)?;
+            if process.role == Role::Authority {
+                let config = NodeConfig::new(process.address, process.http, config.storage);
+                devnet.write_config(process, &config)?;
+            }
+        }
+        devnet.save()?;
+        Ok(devnet)
+    }
+
+    /// Opens the devnet of a directory.
+    pub fn open(dir: &Path) -> Result<Self, DevnetError> {
+        let missing = || DevnetError::Missing { dir: dir.to_path_buf() };
+        let dir = fs::canonicalize(dir).map_err(|_| missing())?;
+        let path = dir.join(LIST_FILE);
+        let text = fs::read_to_string(&path).map_err(|_| missing())?;
+        let list: List = serde_json::from_str(&text)
+            .map_err(|error| DevnetError::List { path, text: error.to_string() })?;
+        Ok(Self { dir, processes: list.processes })
+    }
+
+    /// The directory, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The processes, authorities first.
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    /// Lays out one more node; the caller starts it. Returns its name.
+    pub fn add(&mut self, storage: ByteSize) -> Result<String, DevnetError> {
+        if self.processes.len() >= PROCESSES_MAX {
+            return Err(DevnetError::Size);
+        }
+        let index = 1 + self.processes.iter().filter(|process| process.role == Role::Node).count();
+        let process = self.lay_out(Role::Node, index)?;
+        self.write_config(&process, &NodeConfig::new(process.address, process.http, storage))?;
+        let network = self.dir.join(NETWORK_FILE);
+        if network.exists() {
+            let genesis = files::load_network(&network)?;
+            files::save_network(&process.dir.join(NETWORK_FILE), &genesis)?;
+        }
+        let name = process.name.clone();
+        self.processes.push(process);
+        Ok(name)
+    }
+
+    fn lay_out(&self, role: Role, index: usize) -> Result<Process, DevnetError> {
+        let (prefix, kind) = match role {
+            Role::Node => ("node", KeyPurpose::Node),
+            Role::Authority => ("authority", KeyPurpose::Authority),
+        };
+        let name = format!("{prefix}-{index:02}");
+        let dir = self.dir.join(&name);
+        fs::create_dir_all(&dir).map_err(system(dir.display().to_string()))?;
+        let key = files::create_key(&dir.join(KEY_FILE), kind)?;
+        let id = NodeId::from_bytes(*key.public().as_bytes()).to_string();
+        let (address, http) = free_addresses(self.processes.len())?;
+        Ok(Process { name, role, id, pid: 0, started: 0, address, http, dir })
+    }
+
+    fn write_config(&self, process: &Process, config: &NodeConfig) -> Result<(), DevnetError> {
+        Ok(files::write_atomic(&process.dir.join(CONFIG_FILE), config.to_toml().as_bytes())?)
+    }
+
+    /// Starts a process that does not run. `program` is this very program.
+    pub fn start(&mut self, program: &Path, name: &str) -> Result<(), DevnetError> {
+        let process = self.find(name)?;
+        if process.is_alive() {
+            return Err(DevnetError::Running { name: name.to_owned() });
+        }
+        let log = process.dir.join("log");
+        let open = OpenOptions::new().create(true).append(true).open(&log);
+        let log = open.map_err(system(log.display().to_string()))?;
+        let copy = log.try_clone().map_err(system("the log"))?;
+        let mut command = Command::new(program);
+        match process.role {
+            Role::Node => command.arg("run"),
+            Role::Authority => command.args(["authority", "run"]),
+        };
+        command.arg("--dir").arg(&process.dir).stdin(Stdio::null()).stdout(copy).stderr(log);
+        // A group of its own: an interrupt at the terminal ends the devnet in order.
+        command.process_group(0);
+        let child = command.spawn().map_err(system(format!("starting {name}")))?;
+        process.pid = i32::try_from(child.id()).unwrap_or(0);
+        process.started = kernel_start(process.pid).unwrap_or(0);
+        reap_in_background(child);
+        self.save()
+    }
+
+    /// Starts everything that does not run.
+    pub fn start_all(&mut self, program: &Path) -> Result<(), DevnetError> {
+        let names: Vec<String> = self
+            .processes
+            .iter()
+            .filter(|process| !process.is_alive())
+            .map(|process| process.name.clone())
+            .collect();
+        names.iter().try_for_each(|name| self.start(program, name))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, name: &str) -> Result<(), DevnetError> {
+        self.find(name)?.signal(Signal::KILL)
+    }
+
+    /// SIGSTOP.
+    pub fn stop(&mut self, name: &str) -> Result<(), DevnetError> {
+        self.find(name)?.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn cont(&mut self, name: &str) -> Result<(), DevnetError> {
+        self.find(name)?.signal(Signal::CONT)
+    }
+
+    /// Ends every process: SIGTERM, and SIGKILL for one that does not drain in time. Removes the
+    /// list and leaves data and logs.
+    pub fn down(self) -> Result<(), DevnetError> {
+        for process in self.processes.iter().filter(|process| process.is_alive()) {
+            // One that ended in between is what we want.
+            let _ = process.signal(Signal::CONT);
+            let _ = process.signal(Signal::TERM);
+        }
+        let deadline = std::time::Instant::now() + STOP_WITHIN;
+        for process in &self.processes {
+            while process.is_alive() && std::time::Instant::now() < deadline {
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            if process.is_alive() {
+                let _ = process.signal(Signal::KILL);
+            }
+        }
+        let list = self.dir.join(LIST_FILE);
+        fs::remove_file(&list).map_err(system(list.display().to_string()))
+    }
+
+    fn find(&mut self, name: &str) -> Result<&mut Process, DevnetError> {
+        self.processes
+            .iter_mut()
+            .find(|process| process.name == name)
+            .ok_or_else(|| DevnetError::Unknown { name: name.to_owned() })
+    }
+
+    fn save(&self) -> Result<(), DevnetError> {
+        let list = List { processes: self.processes.clone() };
+        let path = self.dir.join(LIST_FILE);
+        let text = serde_json::to_string_pretty(&list)
+            .map_err(|error| DevnetError::List { path: path.clone(), text: error.to_string() })?;
+        Ok(files::write_atomic(&path, text.as_bytes())?)
+    }
+}
+
+/// A child that ends while this process lives would stay a zombie.
+fn reap_in_background(mut child: std::process::Child) {
+    std::thread::spawn(move || {
+        // Its exit status is in its log; here it only has to leave the process table.
+        let _ = child.wait();
+    });
+}
+
+/// A free UDP and a free TCP port on the loopback address of the `index`-th process. Systems that
+/// route only 127.0.0.1 get that one.
+fn free_addresses(index: usize) -> Result<(SocketAddr, SocketAddr), DevnetError> {
+    let second = u8::try_from(index % PROCESSES_MAX + 1).unwrap_or(1);
+    let own = Ipv4Addr::new(127, second, 0, 1);
+    let free = |ip: Ipv4Addr| -> std::io::Result<(SocketAddr, SocketAddr)> {
+        let udp = UdpSocket::bind((ip, 0))?.local_addr()?;
+        let tcp = TcpListener::bind((ip, 0))?.local_addr()?;
+        Ok((udp, tcp))
+    };
+    free(own)
+        .or_else(|_| free(Ipv4Addr::LOCALHOST))
+        .map_err(system("finding a free port on loopback"))
+}
+
+/// Makes sure a directory can be written before anything is started in it.
+pub fn check_writable(dir: &Path) -> Result<(), DevnetError> {
+    fs::create_dir_all(dir).map_err(system(dir.display().to_string()))?;
+    let probe = dir.join(".probe");
+    File::create(&probe).map_err(system(dir.display().to_string()))?;
+    fs::remove_file(&probe).map_err(system(dir.display().to_string()))
+}

@@ -1,0 +1,156 @@
+//! The small files of a data directory: the network file and the keys.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use enjambre_protocol::crypto::SecretKey;
+use enjambre_protocol::directory::{Genesis, NetworkFile};
+use enjambre_protocol::identity::{KeyFile, KeyPurpose};
+use rand::rngs::SysRng;
+use rand::TryRng;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no such file, and something makes it.
+    #[error("{} does not exist; {hint}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A key is in its place already, and would be lost.
+    #[error("{} exists already; a key is never overwritten, choose another directory", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others may read a key.
+    #[error("{} can be read by others; run `chmod 600` on it, and think about a new key", path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The content is not what it should be.
+    #[error("{}: {text}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        text: String,
+    },
+}
+
+impl FileError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    fn content(path: &Path, text: impl ToString) -> Self {
+        Self::Content { path: path.to_path_buf(), text: text.to_string() }
+    }
+}
+
+fn read(path: &Path, hint: &'static str) -> Result<String, FileError> {
+    fs::read_to_string(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => FileError::Missing { path: path.to_path_buf(), hint },
+        _ => FileError::Io { path: path.to_path_buf(), source },
+    })
+}
+
+/// Writes a whole file so that a crash leaves the old one or the new one.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let partial = path.with_extension("partial");
+    let write = || -> io::Result<()> {
+        let mut file = fs::File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?.sync_all(),
+            Some(_) | None => Ok(()),
+        }
+    };
+    write().map_err(FileError::io(path))
+}
+
+/// Reads a network file and checks it.
+pub fn load_network(path: &Path) -> Result<Genesis, FileError> {
+    let text = read(path, "get the network file or card from whoever runs the network")?;
+    let file: NetworkFile =
+        toml::from_str(&text).map_err(|error| FileError::content(path, error))?;
+    file.into_genesis().map_err(|error| FileError::content(path, error))
+}
+
+/// Writes a network file.
+pub fn save_network(path: &Path, genesis: &Genesis) -> Result<(), FileError> {
+    let file = NetworkFile::new(genesis.clone());
+    let text = toml::to_string(&file).map_err(|error| FileError::content(path, error))?;
+    let text = format!(
+        "# An Enjambre network: its authorities and parameters. The network id is their digest,\n\
+         # so only the addresses may be changed by hand.\n\n{text}"
+    );
+    write_atomic(path, text.as_bytes())
+}
+
+/// Draws a key and writes it, readable by its owner only; never over another one.
+pub fn create_key(path: &Path, kind: KeyPurpose) -> Result<SecretKey, FileError> {
+    let mut seed = [0; 32];
+    SysRng.try_fill_bytes(&mut seed).map_err(|error| FileError::content(path, error))?;
+    let key = SecretKey::from_seed(&seed);
+    write_key(path, kind, &key)?;
+    Ok(key)
+}
+
+/// Writes a key, readable by its owner only; never over another one.
+pub fn write_key(path: &Path, kind: KeyPurpose, key: &SecretKey) -> Result<(), FileError> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = opened.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => FileError::Exists { path: path.to_path_buf() },
+        _ => FileError::Io { path: path.to_path_buf(), source },
+    })?;
+    let text = KeyFile::new(kind, key.clone()).encode();
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(FileError::io(path))
+}
+
+/// Reads a key that only its owner may read.
+pub fn load_key(path: &Path, kind: KeyPurpose) -> Result<SecretKey, FileError> {
+    let hint = "make it with the `init` command";
+    let text = read(path, hint)?;
+    let mode = fs::metadata(path).map_err(FileError::io(path))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(FileError::Permissions { path: path.to_path_buf() });
+    }
+    KeyFile::parse(&text, kind).map(|file| file.key().clone()).map_err(|error| FileError::content(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_is_private_and_never_overwritten() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("identity.key");
+        let key = create_key(&path, KeyPurpose::Node)?;
+        assert_eq!(load_key(&path, KeyPurpose::Node)?.public(), key.public());
+        assert!(matches!(create_key(&path, KeyPurpose::Node), Err(FileError::Exists { .. })));
+        assert!(matches!(load_key(&path, KeyPurpose::Authority), Err(FileError::Content { .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        assert!(matches!(load_key(&path, KeyPurpose::Node), Err(FileError::Permissions { .. })));
+        Ok(())
+    }
+}

@@ -1,0 +1,334 @@
+//! A service node: relays onion packets, keeps its swarm's mailboxes, serves the directory.
+
+mod mailbox;
+mod relay;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use enjambre_link::{Admission, Endpoint, Identity, LinkConfig, Pool, PoolConfig, Stream};
+use enjambre_protocol::directory::{
+    DescriptorParts, DirectoryReply, DirectoryRequest, NodeState, VerifiedDocument,
+};
+use enjambre_protocol::id::{AuthorityId, NodeId};
+use enjambre_protocol::identity::KeyPurpose;
+use enjambre_protocol::link::{Code, PEER_MESSAGE_MAX, StreamHead};
+use enjambre_protocol::mailbox::{
+    Forward, ForwardReply, MemberConfig, MemberMachine, Quotas, Readiness, Store, View,
+};
+use enjambre_protocol::onion::{
+    Keyring, OnionError, OnionKeyNumber, OnionPublicKey, OnionSecretKey, SizeClass,
+};
+use enjambre_protocol::service::{PeerReply, PeerRequest, ServiceReply, ServiceRequest};
+use enjambre_protocol::wire;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::mailbox::{Mailbox, Onward};
+use self::relay::Relay;
+use crate::config::{DATABASE_DIR, KEY_FILE, NETWORK_FILE, NodeConfig};
+use crate::directory::{Directory, Publication, follow};
+use crate::http::{self, Shown};
+use crate::metrics::Metrics;
+use crate::store::RocksStore;
+use crate::{clock, files, server};
+
+/// How long another member may take to answer a write that was passed on: the coordinator's own
+/// limit, and no longer.
+const FORWARD_WITHIN: Duration = enjambre_protocol::mailbox::WRITE_DEADLINE;
+
+/// Share of the offered disk that file chunks may take, in fifths: the rest is for messages.
+const CHUNK_FIFTHS: u64 = 2;
+
+/// What an ordinary node declares as its capacity.
+const ORDINARY_CAPACITY: u32 = 100;
+
+struct Node {
+    id: NodeId,
+    config: NodeConfig,
+    onion_key: OnionPublicKey,
+    directory: Arc<Directory>,
+    mailbox: Mailbox,
+    relay: Relay,
+    pool: Pool,
+    metrics: Metrics,
+}
+
+impl Node {
+    /// Listed with the keys it has now: packets for it can be built.
+    fn is_listed(&self, newest: &VerifiedDocument) -> bool {
+        newest.document().node(&self.id).is_some_and(|node| node.onion_key == self.onion_key)
+    }
+
+    async fn serve(&self, request: &[u8]) -> Result<Vec<u8>, OnionError> {
+        let request: ServiceRequest =
+            wire::decode(request, SizeClass::K128.bytes()).map_err(|_| OnionError::Malformed)?;
+        let reply = match request {
+            ServiceRequest::Mailbox(request) => {
+                self.metrics.requests.with_label_values(&["mailbox"]).inc();
+                let began = clock::instant();
+                let response = self.mailbox.request(request).await;
+                let took = clock::instant().saturating_since(began);
+                self.metrics.request_seconds.observe(took.as_secs_f64());
+                ServiceReply::Mailbox(response)
+            }
+            ServiceRequest::Directory(request) => {
+                self.metrics.requests.with_label_values(&["directory"]).inc();
+                // Whoever asks through a path has no address here.
+                let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+                let reply = match request {
+                    DirectoryRequest::WhoAmI => None,
+                    other => self.directory.answer(&other, nobody).await,
+                };
+                ServiceReply::Directory(reply.unwrap_or_else(not_here))
+            }
+        };
+        Ok(wire::encode(&reply))
+    }
+
+    /// Sends a write on to one other member.
+    async fn forward(&self, member: NodeId, message: &[u8]) -> Option<ForwardReply> {
+        let newest = self.directory.newest()?;
+        let addresses = &newest.document().node(&member)?.addresses;
+        let asked = async {
+            let link = self.pool.link(member, addresses).await?;
+            link.request(StreamHead::Peer, message, PEER_MESSAGE_MAX, PEER_MESSAGE_MAX).await
+        };
+        let reply = match tokio::time::timeout(FORWARD_WITHIN, asked).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, member = %member.short(), "a write was not passed on");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        match wire::decode(&reply, PEER_MESSAGE_MAX) {
+            Ok(PeerReply::Forward(reply)) => Some(reply),
+            Err(_) => None,
+        }
+    }
+}
+
+fn not_here() -> DirectoryReply {
+    DirectoryReply::Refused { reason: "not answered here".to_owned() }
+}
+
+impl server::Service for Node {
+    async fn directory(
+        self: Arc<Self>,
+        request: DirectoryRequest,
+        asker: SocketAddr,
+    ) -> DirectoryReply {
+        self.directory.answer(&request, asker).await.unwrap_or_else(not_here)
+    }
+
+    async fn onion(self: Arc<Self>, class: SizeClass, stream: Stream) {
+        let Some(delivery) = self.relay.handle(class, stream).await else { return };
+        match self.serve(&delivery.request).await {
+            Ok(reply) => delivery.answer(&reply).await,
+            Err(error) => delivery.fail(&error).await,
+        }
+    }
+
+    async fn peer(self: Arc<Self>, from: NodeId, message: Vec<u8>) -> Option<Vec<u8>> {
+        let request: PeerRequest = wire::decode(&message, PEER_MESSAGE_MAX).ok()?;
+        let reply = match request {
+            PeerRequest::Forward(forward) => {
+                PeerReply::Forward(self.mailbox.forward(from, forward).await)
+            }
+        };
+        Some(wire::encode(&reply))
+    }
+}
+
+impl Shown for Node {
+    fn status(&self) -> Value {
+        let newest = self.directory.newest();
+        let swarm = newest.as_ref().and_then(|newest| {
+            let swarms = &newest.document().swarms;
+            swarms.configuration(swarms.swarm_of(self.id)?)
+        });
+        let members: Vec<NodeId> = swarm
+            .map(|swarm| swarm.stable.iter().map(|member| member.node).collect())
+            .unwrap_or_default();
+        json!({
+            "id": self.id, "height": self.directory.height(),
+            "epoch": self.directory.genesis().params.epoch_ms,
+            "swarm": swarm.map(|swarm| swarm.swarm), "members": members,
+            "ready": self.is_ready(),
+            "stored_messages": self.mailbox.kept().messages(),
+            "stored_bytes": self.mailbox.kept().bytes(),
+            "limit_bytes": self.config.storage.bytes(),
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.directory.newest().is_some_and(|newest| self.is_listed(&newest))
+    }
+
+    fn metrics(&self) -> &Metrics {
+        let set = |gauge: &prometheus::IntGauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.metrics.directory_height, self.directory.height());
+        set(&self.metrics.stored_messages, self.mailbox.kept().messages());
+        set(&self.metrics.stored_bytes, self.mailbox.kept().bytes());
+        set(&self.metrics.limit_bytes, self.config.storage.bytes());
+        &self.metrics
+    }
+}
+
+/// Runs the node of a directory until `stop`.
+///
+/// # Errors
+///
+/// When it cannot start.
+pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = NodeConfig::load(&dir)?;
+    let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
+    let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
+    let id = NodeId::from_bytes(*key.public().as_bytes());
+    let metrics = Metrics::new()?;
+    let store = RocksStore::open(&dir.join(DATABASE_DIR))?;
+    let store_id = store.id();
+    let network = genesis.network();
+    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis)));
+
+    let known = Arc::clone(&directory);
+    let admission = Admission::new(move |node| {
+        let listed = known.newest().is_some_and(|newest| newest.document().node(node).is_some());
+        listed || known.genesis().index(&AuthorityId::from_bytes(*node.as_bytes())).is_some()
+    });
+    let endpoint =
+        Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(admission))
+            .with_context(|| format!("cannot listen on {} (UDP); is the port in use?", config.listen))?;
+    let acceptor = endpoint.take_acceptor().context("the endpoint accepts nothing")?;
+    let listener = TcpListener::bind(config.http)
+        .await
+        .with_context(|| format!("cannot serve HTTP on {}; is the port in use?", config.http))?;
+    let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
+
+    let member = MemberConfig { quotas: quotas(&config), ..MemberConfig::new(network) };
+    let machine = MemberMachine::new(member, key.clone(), store)?;
+    let (mailbox, onward) = Mailbox::start(machine, network, metrics.clone())?;
+
+    // A fresh onion key at each start: packets recorded before it cannot be replayed.
+    let mut rng: StdRng = rand::make_rng();
+    let number = OnionKeyNumber::new(u8::try_from(clock::now().as_secs() % 256).unwrap_or(0));
+    let keyring = Keyring::new(
+        number,
+        OnionSecretKey::generate(&mut rng),
+        OnionSecretKey::generate(&mut rng),
+    );
+    let onion_key = keyring.current();
+    let publication = Publication {
+        key,
+        parts: DescriptorParts {
+            node: id,
+            sequence: 0,
+            state: NodeState::Active,
+            onion_number: number,
+            onion_key,
+            addresses: config.advertised(),
+            store: store_id,
+            family: None,
+            capacity: ORDINARY_CAPACITY,
+        },
+    };
+    let relay = Relay::new(keyring, Arc::clone(&directory), pool.clone(), metrics.clone());
+    tracing::info!(node = %id.short(), %network, listen = %config.listen, "service node");
+    let node = Arc::new(Node {
+        id,
+        config,
+        onion_key,
+        directory: Arc::clone(&directory),
+        mailbox,
+        relay,
+        pool: pool.clone(),
+        metrics,
+    });
+
+    let tasks = TaskTracker::new();
+    tasks.spawn(http::serve(listener, Arc::clone(&node) as Arc<dyn Shown>, stop.clone()));
+    tasks.spawn(pass_on(Arc::clone(&node), onward, tasks.clone(), stop.clone()));
+    tasks.spawn(show_views(Arc::clone(&node), stop.clone()));
+    tasks.spawn(follow(Arc::clone(&directory), pool.clone(), stop.clone()));
+    tasks.spawn(publication.run(directory, pool, stop.clone()));
+    server::serve(acceptor, node, stop.clone()).await;
+    stop.cancel();
+    endpoint.close(Code::SHUTDOWN).await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+fn quotas(config: &NodeConfig) -> Quotas {
+    let chunks_bytes = config.storage.bytes() / 5 * CHUNK_FIFTHS;
+    let defaults = Quotas::default();
+    let account = config.account_quota.bytes();
+    let limited = |quota: enjambre_protocol::mailbox::Quota| enjambre_protocol::mailbox::Quota {
+        bytes: quota.bytes.min(account),
+        ..quota
+    };
+    Quotas {
+        inbox: limited(defaults.inbox),
+        outbox: limited(defaults.outbox),
+        own: limited(defaults.own),
+        messages_bytes: config.storage.bytes() - chunks_bytes,
+        chunks_bytes,
+    }
+}
+
+/// Tells the mailbox of each newer document.
+async fn show_views(node: Arc<Node>, stop: CancellationToken) {
+    let mut newest = node.directory.subscribe();
+    loop {
+        let view = newest.borrow_and_update().as_ref().map(|newest| View {
+            height: newest.document().height,
+            swarms: Arc::new(newest.document().swarms.clone()),
+            readiness: Readiness::Ready,
+        });
+        if let Some(view) = view {
+            node.mailbox.view(view).await;
+        }
+        tokio::select! {
+            changed = newest.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Passes writes on to the other members, each in a task of its own.
+async fn pass_on(
+    node: Arc<Node>,
+    mut onward: mpsc::UnboundedReceiver<Onward>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let Onward { call, to, forward } = tokio::select! {
+            next = onward.recv() => match next {
+                Some(next) => next,
+                None => return,
+            },
+            () = stop.cancelled() => return,
+        };
+        let message: Arc<[u8]> =
+            wire::encode(&PeerRequest::Forward(Forward::clone(&forward))).into();
+        for member in to {
+            let (node, message) = (Arc::clone(&node), Arc::clone(&message));
+            tasks.spawn(async move {
+                let reply = node.forward(member, &message).await;
+                node.mailbox.answered(call, member, reply);
+            });
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Onion packets on a node: one layer off, then on to the next node or to the service.
+//!
+//! After peeling, what goes over the next link is a function of class, reply class and hop alone,
+//! and the frames that come back are covered one by one as they arrive. Whatever goes wrong where
+//! the keys are known is told to the client in a sealed frame; before that, by a reset.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use enjambre_link::{Frames, Link, LinkError, Pool, Stream};
+use enjambre_protocol::id::{NetworkId, NodeId};
+use enjambre_protocol::link::{Code, StreamHead};
+use enjambre_protocol::onion::{
+    Answer, Flow, Keyring, OnionError, OpenedLayer, PeelError, Peeled, ReplaySet, ReplyRelay,
+    ReplySealer, SizeClass, Step, frames_for,
+};
+use rand::rngs::StdRng;
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::metrics::Metrics;
+use crate::server::REQUEST_WITHIN;
+
+/// How long a link to the next node may take to make.
+const LINK_WITHIN: Duration = Duration::from_secs(6);
+
+/// How long the next node may be silent: the longest wait of a directory request, and a margin.
+const SILENT_WITHIN: Duration = Duration::from_secs(35);
+
+/// How long the node before may leave a frame unread.
+const WRITE_WITHIN: Duration = Duration::from_secs(20);
+
+/// The state that peeling needs.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    network: NetworkId,
+    keyring: RwLock<Keyring>,
+    replays: Mutex<ReplaySet>,
+    directory: Arc<Directory>,
+    pool: Pool,
+    metrics: Metrics,
+}
+
+impl Relay {
+    pub(crate) fn new(
+        keyring: Keyring,
+        directory: Arc<Directory>,
+        pool: Pool,
+        metrics: Metrics,
+    ) -> Self {
+        let network = directory.genesis().network();
+        Self {
+            network,
+            keyring: RwLock::new(keyring),
+            replays: Mutex::new(ReplaySet::new()),
+            directory,
+            pool,
+            metrics,
+        }
+    }
+
+    /// Reads one packet, and either relays it, or gives the request with the means to answer.
+    pub(crate) async fn handle(&self, class: SizeClass, mut stream: Stream) -> Option<Delivery> {
+        let mut packet = vec![0; class.bytes()];
+        let read = stream.recv.read_exact(&mut packet);
+        let Ok(Ok(())) = tokio::time::timeout(REQUEST_WITHIN, read).await else {
+            stream.send.reset(Code::DEADLINE);
+            return None;
+        };
+        match self.peel(&packet) {
+            Ok(Step::Relay { next, packet, reply }) => {
+                self.count("relayed");
+                self.relay(next, class, &packet, reply, stream).await;
+                None
+            }
+            Ok(Step::Deliver { request, reply }) => {
+                self.count("delivered");
+                Some(Delivery { request, reply, stream })
+            }
+            Err(Answer::Frame(frame)) => {
+                self.count("refused");
+                say(&mut stream, &frame).await;
+                None
+            }
+            Err(Answer::Reset(reason)) => {
+                self.count("refused");
+                stream.send.reset(Code::of_refusal(reason));
+                None
+            }
+        }
+    }
+
+    fn count(&self, outcome: &str) {
+        self.metrics.onion_layers.with_label_values(&[outcome]).inc();
+    }
+
+    /// The pure part: keys, clock, replay set, body.
+    fn peel(&self, packet: &[u8]) -> Result<Step, Answer> {
+        let opened = {
+            let keyring = self.keyring.read().unwrap_or_else(PoisonError::into_inner);
+            OpenedLayer::open(&self.network, &keyring, packet).map_err(PeelError::answer)?
+        };
+        let now = clock::now();
+        let view = *opened.view();
+        let fresh = {
+            let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
+            replays.insert(view.minute, &view.ephemeral, now.minute())
+        };
+        if let Err(error) = fresh {
+            return Err(Answer::Frame(opened.refuse().fail(&error.answer(now))));
+        }
+        let mut rng: StdRng = rand::make_rng();
+        let Peeled { step, .. } = opened.peel(&mut rng).map_err(PeelError::answer)?;
+        Ok(step)
+    }
+
+    async fn relay(
+        &self,
+        next: NodeId,
+        class: SizeClass,
+        packet: &[u8],
+        reply: ReplyRelay,
+        mut stream: Stream,
+    ) {
+        match self.forward(next, class, packet).await {
+            Ok(onward) => bring_back(onward, reply, stream).await,
+            Err(error) => say(&mut stream, &reply.fail(&error)).await,
+        }
+    }
+
+    async fn forward(
+        &self,
+        next: NodeId,
+        class: SizeClass,
+        packet: &[u8],
+    ) -> Result<Stream, OnionError> {
+        let newest = self.directory.newest();
+        let entry = newest.as_ref().and_then(|newest| newest.document().node(&next));
+        let entry = entry.ok_or(OnionError::NextUnknown)?;
+        let send = async {
+            let link: Link = self.pool.link(next, &entry.addresses).await?;
+            let mut onward = link.open(StreamHead::Onion(class)).await?;
+            onward.send.write_all(packet).await?;
+            onward.send.finish().await?;
+            Ok(onward)
+        };
+        match tokio::time::timeout(LINK_WITHIN, send).await {
+            Ok(Ok(onward)) => Ok(onward),
+            Ok(Err(LinkError::Busy)) => Err(OnionError::NextBusy),
+            Ok(Err(_)) | Err(_) => Err(OnionError::NextUnreachable),
+        }
+    }
+}
+
+/// Sends one last frame.
+async fn say(stream: &mut Stream, frame: &[u8]) {
+    let sent = async {
+        stream.send.write_all(frame).await?;
+        stream.send.finish().await
+    };
+    // Whoever asked may have gone; then nobody has to be told.
+    let _ = tokio::time::timeout(WRITE_WITHIN, sent).await;
+}
+
+/// Covers and passes on the frames of the reply until it ends on either side.
+async fn bring_back(onward: Stream, mut reply: ReplyRelay, mut stream: Stream) {
+    // The sending half is finished; holding it open until the end keeps the place on the link.
+    let Stream { send: _sent, recv } = onward;
+    let mut frames = Frames::new(recv, reply.reply_class().bytes());
+    loop {
+        let failure = tokio::select! {
+            // The client's side is gone: dropping the stream tells the next node.
+            _ = stream.send.delivered() => return,
+            next = tokio::time::timeout(SILENT_WITHIN, frames.next()) => match next {
+                Ok(Ok(Some(frame))) => match reply.relay(frame) {
+                    Ok(()) => {
+                        let write = stream.send.write_all(frame);
+                        match tokio::time::timeout(WRITE_WITHIN, write).await {
+                            Ok(Ok(())) => continue,
+                            Ok(Err(_)) | Err(_) => return,
+                        }
+                    }
+                    Err(_) => OnionError::NextBroke,
+                },
+                Ok(Ok(None)) => {
+                    // A clean end; whether the last frame had come is for the client to see.
+                    let _ = stream.send.finish().await;
+                    return;
+                }
+                Ok(Err(error)) => next_failed(&error),
+                Err(_) => OnionError::NextTimedOut,
+            },
+        };
+        say(&mut stream, &reply.fail(&failure)).await;
+        return;
+    }
+}
+
+fn next_failed(error: &LinkError) -> OnionError {
+    match error {
+        LinkError::Busy => OnionError::NextBusy,
+        LinkError::Reset(code) => code
+            .refusal()
+            .map_or(OnionError::NextBroke, |reason| OnionError::NextRefused { reason }),
+        _ => OnionError::NextBroke,
+    }
+}
+
+/// A request that arrived at its destination.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// The request's bytes.
+    pub(crate) request: Vec<u8>,
+    reply: ReplySealer,
+    stream: Stream,
+}
+
+impl Delivery {
+    /// Answers with as many frames as it takes.
+    pub(crate) async fn answer(mut self, reply: &[u8]) {
+        let class = self.reply.reply_class();
+        let mut frames = frames_for(class, reply, Flow::Last);
+        let send = async {
+            for frame in &mut frames {
+                let Ok(sealed) = self.reply.seal(&frame) else { return Ok(()) };
+                self.stream.send.write_all(&sealed).await?;
+            }
+            self.stream.send.finish().await
+        };
+        // The client resumes on another path what it did not get.
+        let _ = tokio::time::timeout(SILENT_WITHIN, send).await;
+    }
+
+    /// Answers with an error of the onion layer.
+    pub(crate) async fn fail(self, error: &OnionError) {
+        let Self { reply, mut stream, .. } = self;
+        if let Some(frame) = reply.fail(error) {
+            say(&mut stream, &frame).await;
+        }
+    }
+}

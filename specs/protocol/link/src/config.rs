@@ -1,0 +1,139 @@
+//! Who an endpoint is, who may link to it, and how much it takes on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use enjambre_protocol::crypto::SecretKey;
+use enjambre_protocol::id::NodeId;
+use enjambre_protocol::link;
+
+/// What an endpoint shows of itself to those it connects to.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    /// A node: its key is shown both ways, and others may link to it.
+    Node(&'a SecretKey),
+    /// A client: shows nothing, accepts nothing.
+    Client,
+}
+
+/// Who is at the other end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Whoever holds this node's key.
+    Node(NodeId),
+    /// Someone who showed no key.
+    Client,
+}
+
+impl Peer {
+    /// Streams that this peer may have open on a link it made.
+    pub const fn streams_max(self) -> u32 {
+        match self {
+            Self::Node(_) => link::NODE_STREAMS_MAX,
+            Self::Client => link::CLIENT_STREAMS_MAX,
+        }
+    }
+}
+
+/// Decides which nodes may link to this one. Clients are not asked about: they have no name.
+///
+/// It is called once a handshake, so it must answer from memory. Any Ed25519 key makes a valid
+/// handshake; without a list of nodes everyone can appear as one and get a node's limits.
+#[derive(Clone)]
+pub struct Admission(Arc<dyn Fn(&NodeId) -> bool + Send + Sync>);
+
+impl Admission {
+    /// Lets in the nodes for which `admits` is true.
+    pub fn new(admits: impl Fn(&NodeId) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(admits))
+    }
+
+    /// Lets in every key: for networks in which all who can reach the socket are trusted.
+    pub fn everyone() -> Self {
+        Self::new(|_| true)
+    }
+
+    pub(crate) fn admits(&self, node: &NodeId) -> bool {
+        (self.0)(node)
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Admission(..)")
+    }
+}
+
+/// The times of a link. Both ends of a link take the shorter idle time of the two.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// See [`link::KEEP_ALIVE`].
+    pub keep_alive: Duration,
+    /// See [`link::IDLE_TIMEOUT`].
+    pub idle: Duration,
+    /// See [`link::HANDSHAKE_TIMEOUT`].
+    pub handshake: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            keep_alive: link::KEEP_ALIVE,
+            idle: link::IDLE_TIMEOUT,
+            handshake: link::HANDSHAKE_TIMEOUT,
+        }
+    }
+}
+
+/// The limits of one endpoint. Change what differs from [`LinkConfig::new`].
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// Which nodes are let in.
+    pub admission: Admission,
+    /// Accepted links at a time, handshakes included. 8192: with nothing but hostile clients that
+    /// is 2 GiB of windows filled and not read.
+    pub links_max: usize,
+    /// Accepted links of clients at a time. 6144: the rest stays free for nodes.
+    pub clients_max: usize,
+    /// Accepted links of clients from one address (IPv6: one /64). 256: a large household or
+    /// office behind one router, not a machine that takes every place.
+    pub clients_per_address_max: u32,
+    /// Accepted links of one node. 4: one in use, and those of before a restart.
+    pub links_per_node_max: u32,
+    /// Handshakes in hand at a time. 256: each holds a few KiB and a signature's time. From a
+    /// quarter of it on, a peer must first show that it receives at its address.
+    pub handshakes_max: usize,
+    /// Accepted streams at a time, over all links. 131 072: a stream is a task and a few KiB.
+    pub streams_max: usize,
+    /// Largest UDP payload that the path search tries, bytes; every path carries 1200. 1452: what
+    /// Ethernet carries of IPv6.
+    pub udp_payload_max: u16,
+    /// Keep-alive, idle and handshake times.
+    pub timing: Timing,
+    /// Protocol names offered, newest first.
+    pub(crate) alpn: Vec<Vec<u8>>,
+}
+
+impl LinkConfig {
+    /// The defaults, with the given admission.
+    pub fn new(admission: Admission) -> Self {
+        Self {
+            admission,
+            links_max: 8192,
+            clients_max: 6144,
+            clients_per_address_max: 256,
+            links_per_node_max: 4,
+            handshakes_max: 256,
+            streams_max: 131_072,
+            udp_payload_max: 1452,
+            timing: Timing::default(),
+            alpn: link::alpn(),
+        }
+    }
+
+    /// For an endpoint that accepts nothing: a client.
+    pub fn client() -> Self {
+        Self::new(Admission::new(|_| false))
+    }
+}

@@ -1,0 +1,260 @@
+//! The two halves of a stream: exact reads, framed messages, and a drop that is a reset.
+
+use std::sync::Arc;
+
+use enjambre_protocol::link::frame::{self, PREFIX_LEN};
+use enjambre_protocol::link::{Code, HEAD_MAX, StreamHead};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::error::LinkError;
+use crate::transport::{Recv, Send};
+
+/// The first piece of a message that is allocated before any of it has come, bytes.
+const FIRST_PIECE: usize = 16 << 10;
+
+/// Bytes written together with the head, so that they leave in one datagram.
+const HEAD_PIECE: usize = 1024;
+
+/// What a stream holds while either half lives.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for their drop")]
+pub(crate) struct StreamPermit {
+    place: OwnedSemaphorePermit,
+    budget: Option<OwnedSemaphorePermit>,
+}
+
+impl StreamPermit {
+    /// A place on the link and, for an accepted stream, one on the endpoint.
+    pub(crate) const fn new(
+        place: OwnedSemaphorePermit,
+        budget: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { place, budget }
+    }
+}
+
+/// The sending half. Dropped before [`SendStream::finish`], it resets the stream.
+///
+/// Writes wait while the peer does not read. A write that is cancelled may have been done in
+/// part: drop the stream then.
+#[derive(Debug)]
+pub struct SendStream {
+    inner: Send,
+    /// Written before anything else, together with what comes first.
+    head: Vec<u8>,
+    done: bool,
+    _permit: Arc<StreamPermit>,
+}
+
+impl SendStream {
+    pub(crate) fn new(inner: Send, head: Option<StreamHead>, permit: Arc<StreamPermit>) -> Self {
+        let mut bytes = Vec::with_capacity(HEAD_MAX);
+        if let Some(head) = head {
+            head.encode(&mut bytes);
+        }
+        Self { inner, head: bytes, done: false, _permit: permit }
+    }
+
+    /// Writes all of `bytes`.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), LinkError> {
+        if !self.head.is_empty() {
+            let (with_head, rest) = bytes.split_at(bytes.len().min(HEAD_PIECE));
+            let mut first = std::mem::take(&mut self.head);
+            first.extend_from_slice(with_head);
+            write_all(&mut self.inner, &first).await?;
+            bytes = rest;
+        }
+        write_all(&mut self.inner, bytes).await
+    }
+
+    /// Writes a message with its length prefix, if it is not longer than `limit`.
+    pub async fn write_message(&mut self, message: &[u8], limit: usize) -> Result<(), LinkError> {
+        let prefix = frame::prefix(message.len(), limit)?;
+        let (with_prefix, rest) = message.split_at(message.len().min(HEAD_PIECE));
+        let mut first = Vec::with_capacity(HEAD_MAX + PREFIX_LEN + with_prefix.len());
+        first.append(&mut self.head);
+        first.extend_from_slice(&prefix);
+        first.extend_from_slice(with_prefix);
+        write_all(&mut self.inner, &first).await?;
+        write_all(&mut self.inner, rest).await
+    }
+
+    /// Ends the stream: the peer reads to a clean end. Does not wait for it.
+    pub async fn finish(&mut self) -> Result<(), LinkError> {
+        if !self.head.is_empty() {
+            self.write_all(&[]).await?;
+        }
+        self.inner.finish()?;
+        self.done = true;
+        Ok(())
+    }
+
+    /// Ends the stream with a code instead of an end.
+    pub fn reset(&mut self, code: Code) {
+        if !self.done {
+            self.inner.reset(code);
+            self.done = true;
+        }
+    }
+
+    /// Waits until the peer has received everything up to the end (`Ok`), or wants no more: then
+    /// the error says why. Before [`SendStream::finish`] only the latter can happen, so a relay
+    /// learns here that the other side has gone away.
+    pub async fn delivered(&mut self) -> Result<(), LinkError> {
+        self.inner.delivered().await
+    }
+}
+
+async fn write_all(inner: &mut Send, mut bytes: &[u8]) -> Result<(), LinkError> {
+    while !bytes.is_empty() {
+        let written = inner.write(bytes).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+impl Drop for SendStream {
+    fn drop(&mut self) {
+        self.reset(Code::CANCELLED);
+    }
+}
+
+/// How a read of a fixed number of bytes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// All bytes are there.
+    Full,
+    /// The stream ended before the first of them.
+    End,
+}
+
+/// The receiving half. Dropped before the end, it tells the peer to stop.
+#[derive(Debug)]
+pub struct RecvStream {
+    inner: Recv,
+    done: bool,
+    _permit: Arc<StreamPermit>,
+}
+
+impl RecvStream {
+    pub(crate) const fn new(inner: Recv, permit: Arc<StreamPermit>) -> Self {
+        Self { inner, done: false, _permit: permit }
+    }
+
+    /// Reads what has come, at least one byte; `None` at the end. A cancelled read takes nothing.
+    pub async fn read(&mut self, out: &mut [u8]) -> Result<Option<usize>, LinkError> {
+        if self.done {
+            return Ok(None);
+        }
+        let read = self.inner.read(out).await?;
+        self.done = read.is_none();
+        Ok(read)
+    }
+
+    /// Fills `out`. A cancelled call loses what it had read: see [`Frames`].
+    pub async fn read_exact(&mut self, out: &mut [u8]) -> Result<(), LinkError> {
+        match self.read_exact_or_end(out).await? {
+            Fill::Full => Ok(()),
+            Fill::End => Err(LinkError::Ended),
+        }
+    }
+
+    /// Fills `out`, unless the stream ends before the first byte; an end within is an error.
+    pub async fn read_exact_or_end(&mut self, out: &mut [u8]) -> Result<Fill, LinkError> {
+        let mut filled = 0;
+        while filled < out.len() {
+            match self.read(&mut out[filled..]).await? {
+                Some(read) => filled += read,
+                None if filled == 0 => return Ok(Fill::End),
+                None => return Err(LinkError::Ended),
+            }
+        }
+        Ok(Fill::Full)
+    }
+
+    /// Reads a message with its length prefix, if it is not longer than `limit`. Memory is taken
+    /// as the message arrives, never on the strength of its prefix.
+    pub async fn read_message(&mut self, limit: usize) -> Result<Vec<u8>, LinkError> {
+        let mut prefix = [0; PREFIX_LEN];
+        self.read_exact(&mut prefix).await?;
+        let len = frame::parse_prefix(prefix, limit)?;
+        let mut message = vec![0; len.min(FIRST_PIECE)];
+        let mut filled = 0;
+        while filled < len {
+            self.read_exact(&mut message[filled..]).await?;
+            filled = message.len();
+            message.resize(len.min(filled * 2), 0);
+        }
+        Ok(message)
+    }
+
+    /// Reads to the end, at most `limit` bytes.
+    pub async fn read_to_end(&mut self, limit: usize) -> Result<Vec<u8>, LinkError> {
+        let mut all = Vec::new();
+        let mut piece = [0; 4096];
+        while let Some(read) = self.read(&mut piece).await? {
+            if all.len() + read > limit {
+                return Err(frame::FrameError { len: all.len() + read, limit }.into());
+            }
+            all.extend_from_slice(&piece[..read]);
+        }
+        Ok(all)
+    }
+
+    /// Checks that the peer has ended the stream here.
+    pub async fn expect_end(&mut self) -> Result<(), LinkError> {
+        match self.read(&mut [0]).await? {
+            None => Ok(()),
+            Some(_) => Err(LinkError::Trailing),
+        }
+    }
+
+    /// Tells the peer to send no more, and why.
+    pub fn stop(&mut self, code: Code) {
+        if !self.done {
+            self.inner.stop(code);
+            self.done = true;
+        }
+    }
+}
+
+impl Drop for RecvStream {
+    fn drop(&mut self) {
+        self.stop(Code::CANCELLED);
+    }
+}
+
+/// Reads frames of one length, such as the reply to an onion packet.
+///
+/// [`Frames::next`] may be cancelled and called again: what has come of a frame is kept.
+#[derive(Debug)]
+pub struct Frames {
+    recv: RecvStream,
+    frame: Vec<u8>,
+    filled: usize,
+}
+
+impl Frames {
+    /// Frames of `len` bytes each.
+    pub fn new(recv: RecvStream, len: usize) -> Self {
+        Self { recv, frame: vec![0; len], filled: 0 }
+    }
+
+    /// The next frame, or `None` when the stream ended after a whole one.
+    pub async fn next(&mut self) -> Result<Option<&mut [u8]>, LinkError> {
+        while self.filled < self.frame.len() {
+            match self.recv.read(&mut self.frame[self.filled..]).await? {
+                Some(read) => self.filled += read,
+                None if self.filled == 0 => return Ok(None),
+                None => return Err(LinkError::Ended),
+            }
+        }
+        self.filled = 0;
+        Ok(Some(&mut self.frame))
+    }
+
+    /// Tells the peer to send no more, and why.
+    pub fn stop(&mut self, code: Code) {
+        self.recv.stop(code);
+    }
+}

@@ -1,0 +1,138 @@
+//! Reading: pages of records, expiries.
+
+use core::ops::ControlFlow;
+
+use super::{Keyed, Known, Mailboxes, Place, ROW_COST};
+use crate::identity::AccountId;
+use crate::limits::RETRIEVE_MAX;
+use crate::mailbox::layout::{self, Row};
+use crate::mailbox::rpc::ITEM_COST;
+use crate::mailbox::{
+    Cursor, ExpiryOf, Item, MessageHash, Namespace, Page, RecordKey, RecordSeq, Rest, Start,
+    StorageError, Store, Table,
+};
+use crate::time::Timestamp;
+
+impl<S: Store> Mailboxes<S> {
+    /// The records of one drawer after `after`, in this store's order, up to `max_bytes` of items
+    /// but at least one. A cursor of another store starts from the beginning.
+    pub fn page(
+        &self,
+        now: Timestamp,
+        account: &AccountId,
+        namespace: Namespace,
+        after: Option<Cursor>,
+        max_bytes: usize,
+    ) -> Result<Page, StorageError> {
+        let store = self.store.id();
+        let (from, start) = match after {
+            Some(cursor) if cursor.store == store => (cursor.seq, Start::Continued),
+            Some(_) => (RecordSeq::ZERO, Start::Reset),
+            None => (RecordSeq::ZERO, Start::Continued),
+        };
+        let limit = max_bytes.min(RETRIEVE_MAX);
+        let mut items = Vec::new();
+        let mut cursor = Cursor { store, seq: from };
+        let mut rest = Rest::Done;
+        let mut bytes = 0;
+        let first = layout::message(account, namespace, from.next());
+        self.rows(&first, &layout::after(&layout::drawer(account, namespace)), |seq, row| {
+            let alive = row.record.expiry().filter(|expiry| *expiry > now);
+            if let (Some(expiry), Some(accepted_at)) = (alive, row.record.accepted_at()) {
+                bytes += row.data.as_bytes().len() + ITEM_COST;
+                if bytes > limit && (limit == 0 || !items.is_empty()) {
+                    rest = Rest::More;
+                    return ControlFlow::Break(());
+                }
+                items.push(Item { hash: row.hash, accepted_at, expiry, data: row.data });
+            }
+            cursor.seq = seq;
+            ControlFlow::Continue(())
+        })?;
+        Ok(Page { items, cursor, rest, start })
+    }
+
+    /// When these records go; those that are not here are left out.
+    pub fn expiries(
+        &self,
+        now: Timestamp,
+        account: &AccountId,
+        namespace: Namespace,
+        hashes: &[MessageHash],
+    ) -> Result<Vec<ExpiryOf>, StorageError> {
+        let mut found = Vec::new();
+        for &hash in hashes {
+            let known = self.known(&RecordKey { account: *account, namespace, hash })?;
+            let here = matches!(known.place, Place::Message { .. });
+            match known.record.expiry() {
+                Some(expiry) if here && expiry > now => found.push(ExpiryOf { hash, expiry }),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// The first record of a drawer, expired or not.
+    pub(super) fn first_of(
+        &self,
+        account: &AccountId,
+        namespace: Namespace,
+    ) -> Result<Option<Keyed>, StorageError> {
+        let prefix = layout::drawer(account, namespace);
+        let found = self.collect(&prefix, &layout::after(&prefix), 1)?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Up to `limit` records between two message keys, with their names.
+    pub(super) fn collect(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Keyed>, StorageError> {
+        let mut found = Vec::new();
+        let mut damage = None;
+        self.store.scan(Table::Messages, from, to, &mut |key, value| {
+            match keyed(key, value) {
+                Ok(keyed) => found.push(keyed),
+                Err(error) => damage = Some(error),
+            }
+            if damage.is_some() || found.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        damage.map_or(Ok(found), Err)
+    }
+
+    fn rows(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(RecordSeq, Row) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        let mut damage = None;
+        self.store.scan(Table::Messages, from, to, &mut |key, value| {
+            let parsed = layout::parse_message(key);
+            let row = layout::read::<Row>(Table::Messages, value);
+            match (parsed, row) {
+                (Ok(place), Ok(row)) => visit(place.seq, row),
+                (Err(error), _) | (_, Err(error)) => {
+                    damage = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        damage.map_or(Ok(()), Err)
+    }
+}
+
+fn keyed(key: &[u8], value: &[u8]) -> Result<Keyed, StorageError> {
+    let place = layout::parse_message(key)?;
+    let Row { hash, record, data } = layout::read(Table::Messages, value)?;
+    let cost = value.len() as u64 + ROW_COST;
+    Ok(Keyed {
+        key: RecordKey { account: place.account, namespace: place.namespace, hash },
+        known: Known { record, place: Place::Message { seq: place.seq, data, cost } },
+    })
+}

@@ -1,0 +1,10 @@
+//! Whole swarms of member machines in virtual time.
+
+#![allow(clippy::unwrap_used)]
+
+mod accounts;
+mod crdt;
+mod faults;
+mod net;
+mod swarm;
+mod vectors;

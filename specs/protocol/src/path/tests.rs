@@ -1,0 +1,9 @@
+#![allow(clippy::unwrap_used)]
+
+mod failures;
+mod guards;
+mod hold;
+mod oracle;
+mod rules;
+mod stored;
+mod world;

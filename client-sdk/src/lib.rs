@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Enjambre's client SDK: an account, its contacts and its messages, over the network of swarms.
+//!
+//! [`Client`] is what apps and the `enjambre` command use. Below it stand the home directory with
+//! its lock and key ([`home`]), the encrypted store ([`store`]), the account's keys ([`account`])
+//! and QR codes ([`qr`]). Formats and rules are the protocol crate's.
+#![forbid(unsafe_code)]
+
+pub mod account;
+mod client;
+mod error;
+pub mod home;
+mod mailbox;
+mod net;
+mod online;
+pub mod qr;
+mod receive;
+mod send;
+pub mod store;
+mod system;
+pub mod types;
+
+pub use client::{Client, JoinedNetwork};
+pub use error::{Error, ErrorKind};

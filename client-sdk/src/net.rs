@@ -17,9 +17,9 @@ use enjambre_protocol::onion::OnionError;
 use enjambre_protocol::path::{Destination, PathError, PathMachine, PathParams, PathState, Prefix};
 use rand::rngs::StdRng;
 
-use crate::clock;
+use crate::system as clock;
 
-pub(crate) use transport::{Answer, PathTaken};
+pub(crate) use transport::PathTaken;
 
 /// What the network part keeps over a restart. Each call is durable when it returns.
 pub(crate) trait Keep: Send + Sync {

@@ -23,9 +23,7 @@ use std::path::{Path, PathBuf};
 
 use enjambre_protocol::id::StoreId;
 use enjambre_protocol::mailbox::{Overlay, StorageError, Store, Table, Visit};
-use rocksdb::{
-    ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
-};
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 
 pub use open::OpenError;
 

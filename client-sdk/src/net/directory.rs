@@ -14,7 +14,7 @@ use enjambre_protocol::wire;
 use rand::seq::SliceRandom;
 
 use super::{Net, NetError, lock};
-use crate::clock;
+use crate::system as clock;
 
 /// Sources asked at the first start: two, so that one alone cannot keep a client on an old document.
 const FIRST_CONTACTS: usize = 2;

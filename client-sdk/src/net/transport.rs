@@ -14,7 +14,7 @@ use enjambre_protocol::service::{ServiceReply, ServiceRequest};
 use enjambre_protocol::wire;
 
 use super::{Net, NetError, lock};
-use crate::clock;
+use crate::system as clock;
 
 /// Tries of one request: enough to get round two dead nodes of twelve.
 const TRIES: usize = 6;

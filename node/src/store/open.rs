@@ -129,9 +129,8 @@ pub(super) fn database(path: &Path) -> Result<DB, OpenError> {
     options.set_max_background_jobs(2);
     check_format(path)?;
     let cache = Cache::new_lru_cache(CACHE);
-    let tables = Table::ALL.map(|table| {
-        ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache))
-    });
+    let tables = Table::ALL
+        .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
     DB::open_cf_descriptors(&options, path, tables).map_err(fail)
 }
 

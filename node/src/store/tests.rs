@@ -137,7 +137,8 @@ fn full_disk_loses_nothing_acknowledged_and_the_store_recovers_with_room() {
     }
     let dir = tempfile::tempdir().unwrap();
     let script = r#"mount -t tmpfs -o size=64m tmpfs "$0" && exec "$1" --exact "$2""#;
-    let name = "store::tests::full_disk_loses_nothing_acknowledged_and_the_store_recovers_with_room";
+    let name =
+        "store::tests::full_disk_loses_nothing_acknowledged_and_the_store_recovers_with_room";
     let mut command = apart();
     command.args(["sh", "-c", script]).arg(dir.path());
     command.arg(std::env::current_exe().unwrap()).arg(name).env(SMALL_DISK, dir.path());

@@ -59,6 +59,15 @@ pub const NODE_STREAMS_FIRST: u32 = 1024;
 /// Streams that a client may have open on its link: two subscriptions an identity, some requests.
 pub const CLIENT_STREAMS_MAX: u32 = 64;
 
+/// The credit that an acceptor gives for `streams` streams to be open at a time.
+///
+/// An acceptor may hold back the news of freed streams until they are an eighth of its credit, so
+/// that credit for exactly `streams` would let an opener with seven eighths of them open wait
+/// without end. With a seventh more, held-back news never keep it below `streams`.
+pub const fn stream_credit(streams: u32) -> u32 {
+    streams.saturating_add(streams / 7).saturating_add(1)
+}
+
 /// A silent link is kept alive by its opener this often: below the mapping time of home routers.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -100,6 +109,15 @@ mod tests {
             [b"", b"enjambre/", b"enjambre/0", b"enjambre/2", b"enjambre/01", b"h3"];
         for other in others {
             assert_eq!(version_of(other), None);
+        }
+    }
+
+    #[test]
+    fn credit_suffices_though_the_news_of_an_eighth_of_it_are_held_back() {
+        for streams in (0..1000).chain([NODE_STREAMS_FIRST, NODE_STREAMS_MAX]) {
+            let credit = stream_credit(streams);
+            assert!(credit - credit / 8 >= streams, "{streams} streams, credit {credit}");
+            assert!(credit <= streams + streams / 7 + 1);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use enjambre_protocol::link::head::Decoded;
-use enjambre_protocol::link::{Code, NODE_STREAMS_FIRST, StreamHead};
+use enjambre_protocol::link::{Code, NODE_STREAMS_FIRST, StreamHead, stream_credit};
 use tokio::sync::Semaphore;
 
 use crate::config::Peer;
@@ -65,10 +65,10 @@ impl Link {
         let granted = max.min(NODE_STREAMS_FIRST);
         if let Peer::Node(_) = peer {
             connection.widen();
-            connection.grant(granted);
         }
+        connection.grant(granted);
         let granted = AtomicU32::new(granted);
-        let places = semaphore(max);
+        let places = semaphore(stream_credit(max));
         let side = Side::Acceptor(Acceptor { gate, places, max, granted, _permit: permit });
         Self(Arc::new(Inner { connection, peer, side }))
     }
@@ -87,7 +87,7 @@ impl Link {
     pub fn open_streams(&self) -> usize {
         let (places, max) = match &self.0.side {
             Side::Opener { streams, max } => (streams, *max),
-            Side::Acceptor(acceptor) => (&acceptor.places, acceptor.max),
+            Side::Acceptor(acceptor) => (&acceptor.places, stream_credit(acceptor.max)),
         };
         usize::try_from(max).unwrap_or(usize::MAX).saturating_sub(places.available_permits())
     }

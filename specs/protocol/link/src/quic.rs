@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::id::NodeId;
-use enjambre_protocol::link::{Code, NODE_WINDOW};
+use enjambre_protocol::link::{Code, NODE_WINDOW, stream_credit};
 use quinn::VarInt;
 
 use crate::config::{Identity, LinkConfig, Peer};
@@ -149,7 +149,7 @@ impl Connection {
     }
 
     pub(crate) fn grant(&self, streams: u32) {
-        self.0.set_max_concurrent_bi_streams(VarInt::from_u32(streams));
+        self.0.set_max_concurrent_bi_streams(VarInt::from_u32(stream_credit(streams)));
     }
 
     pub(crate) fn widen(&self) {

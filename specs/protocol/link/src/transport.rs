@@ -122,10 +122,7 @@ impl Connection {
 
     /// Lets the peer have so many streams open.
     pub(crate) fn grant(&self, streams: u32) {
-        match self {
-            Self::Quic(connection) => connection.grant(streams),
-            Self::Memory(_) => {}
-        }
+        either!(self, it => it.grant(streams));
     }
 
     /// Widens the windows to those of a link between nodes.

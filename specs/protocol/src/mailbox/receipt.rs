@@ -47,9 +47,9 @@ pub struct ReceiptBody {
 }
 
 impl ReceiptBody {
-    /// The signed string behind label and network, 123 bytes; integers little-endian.
+    /// The signed string behind label and network, 103 bytes; integers little-endian.
     fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(123);
+        let mut bytes = Vec::with_capacity(103);
         bytes.extend_from_slice(&self.swarm.position().to_le_bytes());
         bytes.extend_from_slice(&self.configuration.to_le_bytes());
         bytes.extend_from_slice(self.store.as_bytes());

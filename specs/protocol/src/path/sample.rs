@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use rand_core::CryptoRng;
 
 use super::candidate::{Candidate, Relays};
-use super::layer;
 use super::pick;
-use super::state::{GUARDS_MAX, MIDDLES_MAX, PathState, share_swarm};
+use super::state::{GUARDS_MAX, PathState, share_swarm};
 use crate::id::SwarmId;
 use crate::time::Timestamp;
 
@@ -41,21 +40,17 @@ pub(super) fn active<'a>(state: &PathState, relays: &'a Relays) -> Vec<&'a Candi
 }
 
 /// The relays that could be appended to the sample and be active at once. Lazy: a draw rarely needs
-/// more than the first.
-///
-/// Members of the second layer are among them while that layer can replace them.
+/// more than the first. Members of the second layer are among them.
 pub(super) fn addable<'a>(
     state: &PathState,
     relays: &'a Relays,
     active: &[&Candidate],
 ) -> impl Iterator<Item = &'a Candidate> + Clone {
     let has_room = state.guards.len() < GUARDS_MAX && active.len() < active_max(relays);
-    let layer_grows = layer::listed(state, relays, active).len() < MIDDLES_MAX;
     let free = move |relay: &&Candidate| {
         let mates = active.iter().filter(|guard| guard.swarm == relay.swarm).count();
         mates < active_max_in(relays, relay.swarm)
             && !state.guards.iter().any(|member| member.node == relay.node)
-            && (layer_grows || !is_middle(state, relay))
     };
     let all = if has_room { relays.all() } else { &[] };
     all.iter().filter(free)

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use enjambre_protocol::link::{Code, NODE_STREAMS_MAX};
-use tokio::sync::{Notify, watch};
+use enjambre_protocol::link::{Code, NODE_STREAMS_MAX, stream_credit};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::pipe::{Pipe, Recv, Send};
@@ -20,6 +21,14 @@ pub(super) struct Line {
     idle: Duration,
     health: [watch::Sender<Health>; 2],
     opened: Queue<Halves>,
+    credit: Credit,
+}
+
+/// Streams that the opener may still open.
+#[derive(Debug)]
+struct Credit {
+    left: Arc<Semaphore>,
+    given: AtomicU32,
 }
 
 /// How one end sees the line.
@@ -34,8 +43,10 @@ enum Health {
 impl Line {
     pub(super) fn new(addrs: [SocketAddr; 2], idle: Duration) -> Self {
         let health = [watch::Sender::new(Health::Up), watch::Sender::new(Health::Up)];
-        let opened = Queue::new(usize::try_from(NODE_STREAMS_MAX).unwrap_or(usize::MAX));
-        Self { addrs, idle, health, opened }
+        let opened =
+            Queue::new(usize::try_from(stream_credit(NODE_STREAMS_MAX)).unwrap_or(usize::MAX));
+        let credit = Credit { left: Arc::new(Semaphore::new(0)), given: AtomicU32::new(0) };
+        Self { addrs, idle, health, opened, credit }
     }
 
     pub(super) const fn addrs(&self) -> [SocketAddr; 2] {
@@ -110,12 +121,20 @@ impl Connection {
     }
 
     pub(crate) async fn open(&self) -> Result<Halves, LinkError> {
+        if let Some(reason) = self.close_reason() {
+            return Err(reason);
+        }
+        let credit = tokio::select! {
+            error = self.closed() => return Err(error),
+            credit = self.0.line.credit.left.clone().acquire_owned() => {
+                Arc::new(credit.map_err(|_| LinkError::Lost)?)
+            }
+        };
         let (out, back) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
-        self.when(&Notify::new(), || Some(())).await?;
         // The streams of the other end must not keep that end alive while nobody took them.
         let theirs = Halves {
-            send: transport::Send::Memory(Send::new(back.clone())),
-            recv: transport::Recv::Memory(Recv::new(out.clone())),
+            send: transport::Send::Memory(Send::new(back.clone()).for_credit(credit.clone())),
+            recv: transport::Recv::Memory(Recv::new(out.clone()).for_credit(credit)),
         };
         if !self.0.line.opened.push(theirs) {
             return Err(LinkError::Busy);
@@ -138,6 +157,13 @@ impl Connection {
             }
             other => other,
         })
+    }
+
+    pub(crate) fn grant(&self, streams: u32) {
+        let credit = &self.0.line.credit;
+        let more = stream_credit(streams);
+        let given = credit.given.fetch_max(more, Ordering::Relaxed);
+        credit.left.add_permits(usize::try_from(more.saturating_sub(given)).unwrap_or(0));
     }
 
     pub(crate) fn close(&self, code: Code) {

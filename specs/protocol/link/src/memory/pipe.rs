@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use enjambre_protocol::link::{Code, STREAM_WINDOW};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::line::Connection;
 use crate::error::LinkError;
@@ -55,11 +55,18 @@ impl Pipe {
 pub(crate) struct Send {
     pipe: Arc<Pipe>,
     connection: Option<Connection>,
+    /// Of the end that did not open the stream: its place, given back with both halves.
+    credit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Send {
     pub(super) const fn new(pipe: Arc<Pipe>) -> Self {
-        Self { pipe, connection: None }
+        Self { pipe, connection: None, credit: None }
+    }
+
+    pub(super) fn for_credit(mut self, credit: Arc<OwnedSemaphorePermit>) -> Self {
+        self.credit = Some(credit);
+        self
     }
 
     pub(super) fn on(mut self, connection: Connection) -> Self {
@@ -121,11 +128,18 @@ impl Send {
 pub(crate) struct Recv {
     pipe: Arc<Pipe>,
     connection: Option<Connection>,
+    /// Of the end that did not open the stream: its place, given back with both halves.
+    credit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Recv {
     pub(super) const fn new(pipe: Arc<Pipe>) -> Self {
-        Self { pipe, connection: None }
+        Self { pipe, connection: None, credit: None }
+    }
+
+    pub(super) fn for_credit(mut self, credit: Arc<OwnedSemaphorePermit>) -> Self {
+        self.credit = Some(credit);
+        self
     }
 
     pub(super) fn on(mut self, connection: Connection) -> Self {

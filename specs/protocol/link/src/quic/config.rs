@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enjambre_protocol::crypto::SecretKey;
-use enjambre_protocol::link::{CLIENT_STREAMS_MAX, CLIENT_WINDOW, NODE_WINDOW, STREAM_WINDOW};
+use enjambre_protocol::link::{
+    CLIENT_STREAMS_MAX, CLIENT_WINDOW, NODE_WINDOW, STREAM_WINDOW, stream_credit,
+};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{EndpointConfig, IdleTimeout, VarInt};
 
@@ -73,7 +75,7 @@ pub(super) fn server(
 fn acceptor_transport(config: &LinkConfig) -> Result<quinn::TransportConfig, LinkError> {
     let mut transport = transport(config)?;
     transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(CLIENT_STREAMS_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(stream_credit(CLIENT_STREAMS_MAX)))
         .receive_window(VarInt::from_u32(CLIENT_WINDOW))
         .send_window(u64::from(CLIENT_RECEIVE_WINDOW));
     Ok(transport)

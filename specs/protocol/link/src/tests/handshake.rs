@@ -53,7 +53,8 @@ async fn silent_peer_is_unreachable() {
     config.timing.handshake = Duration::from_millis(50);
     let client = Net::Loopback.bind(Identity::Client, config);
     let silent = UdpSocket::bind(LOOPBACK).unwrap();
-    let connect = client.connect(id(&key(1)), &[silent.local_addr().unwrap()]);
+    let addrs = [silent.local_addr().unwrap()];
+    let connect = client.connect(id(&key(1)), &addrs);
     assert_eq!(guarded(connect).await.unwrap_err(), LinkError::Unreachable);
 }
 

@@ -112,7 +112,16 @@ async fn restarted_node_is_noticed_at_the_next_packet_and_the_link_made_again() 
 struct Process {
     node: NodeId,
     addr: SocketAddr,
-    runtime: tokio::runtime::Runtime,
+    /// Taken when it ends.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Process {
@@ -135,17 +144,16 @@ impl Process {
             }
         });
         let (node, addr) = told.recv().unwrap();
-        Self { node, addr, runtime }
+        Self { node, addr, runtime: Some(runtime) }
     }
 
     /// Ends it as SIGKILL would: nobody is told. Returns a socket that holds its address, so that
     /// packets to it are neither answered nor refused.
-    fn kill(self) -> std::net::UdpSocket {
+    fn kill(mut self) -> std::net::UdpSocket {
         // Tasks are dropped where they stand, the driver that would send the goodbye among them.
-        let Self { addr, runtime, .. } = self;
-        std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(60)))
-            .join()
-            .unwrap();
-        std::net::UdpSocket::bind(addr).unwrap()
+        let runtime = self.runtime.take().unwrap();
+        let ended = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(60)));
+        ended.join().unwrap();
+        std::net::UdpSocket::bind(self.addr).unwrap()
     }
 }

@@ -77,7 +77,7 @@ async fn onion_packet_goes_out_whole_and_frames_come_back_to_a_clean_end(net: Ne
             let request = theirs.accept().await.unwrap().head().await.unwrap();
             assert_eq!(request.head, StreamHead::Onion(class));
             let Stream { mut send, mut recv } = request.stream;
-            let mut received = vec![0; request.head.packet_len().unwrap()];
+            let mut received = vec![0; class.bytes()];
             recv.read_exact(&mut received).await.unwrap();
             recv.expect_end().await.unwrap();
             assert!(received == packet);

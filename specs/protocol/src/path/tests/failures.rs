@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use super::world::{at, diverse, events, key, machine, node, prefix, rng, send, tries};
 use crate::id::NodeId;
-use crate::path::{Destination, FailedEdge, FailedHop, Failure, Hop, PathEvent, Rate, Rule};
+use crate::path::{
+    Destination, FailedEdge, FailedHop, Failure, Hop, MIDDLES_MAX, Path, PathEvent, Rate, Rule,
+};
 
 const EDGES: [FailedEdge; 3] =
     [FailedEdge::GuardToMiddle, FailedEdge::MiddleToExit, FailedEdge::ExitToDestination];
@@ -246,5 +248,50 @@ fn network_of_one_swarm_works_around_any_dead_node() {
                 assert!(path.relaxed.contains(&Rule::GuardOutsideDestinationSwarm));
             }
         }
+    }
+}
+
+#[test]
+fn guards_that_reach_no_middle_widen_the_second_layer_to_eight_and_no_further() {
+    let relays = diverse(60, 10);
+    let mut rng = rng(9);
+    let mut machine = machine(&relays, at(0), &mut rng);
+    let mut middles = BTreeSet::new();
+    for errand in 0..400 {
+        let to = Destination::from(&relays[usize::try_from(errand % 60).unwrap()]);
+        let path = machine.draw(at(errand), &key(errand), &to, &mut rng).unwrap();
+        middles.insert(path.middle());
+        machine.handle_failure(at(errand), &path, Failure::Edge(FailedEdge::GuardToMiddle));
+    }
+    assert_eq!(machine.state().middles().len(), MIDDLES_MAX);
+    assert_eq!(middles.len(), MIDDLES_MAX);
+}
+
+#[test]
+fn second_layer_does_not_grow_by_nodes_that_failed_too() {
+    let relays = diverse(7, 1);
+    let to = Destination::from(&relays[0]);
+    for seed in 0..20 {
+        let mut rng = rng(seed);
+        let mut machine = machine(&relays, at(0), &mut rng);
+        let path = machine.draw(at(0), &key(0), &to, &mut rng).unwrap();
+        let layer = machine.status().middles;
+        for middle in &layer {
+            let through = Path { hops: [path.guard(), *middle, path.exit()], ..path.clone() };
+            machine.handle_failure(at(0), &through, Failure::Edge(FailedEdge::GuardToMiddle));
+        }
+        // With others that did not fail the layer would grow; here all others fail too.
+        let grown = machine.clone().draw(at(1), &key(1), &to, &mut rng.clone()).unwrap();
+        assert!(!layer.contains(&grown.middle()));
+        for relay in &relays {
+            let through = Path { hops: [path.guard(), layer[0], relay.node], ..path.clone() };
+            machine.handle_failure(at(0), &through, Failure::Hop(FailedHop(Hop::Exit)));
+        }
+        // An answer from behind a middle proves that it was reached.
+        let through = Path { hops: [path.guard(), layer[0], path.exit()], ..path.clone() };
+        machine.handle_failure(at(0), &through, Failure::Edge(FailedEdge::GuardToMiddle));
+        let path = machine.draw(at(1), &key(1), &to, &mut rng).unwrap();
+        assert!(layer.contains(&path.middle()));
+        assert_eq!(machine.state().middles().len(), layer.len());
     }
 }

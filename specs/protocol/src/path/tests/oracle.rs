@@ -73,10 +73,7 @@ pub(super) fn sets<'a>(state: &PathState, relays: &'a [Candidate]) -> Sets<'a> {
     let layer_grows = layer.len() < 8;
     let in_sample = |node: &NodeId| state.guards().iter().any(|m| m.node == *node);
     let joins_sample = |relay: &&Candidate| {
-        state.guards().len() < 20
-            && !in_sample(&relay.node)
-            && has_room(&active, relay, relays)
-            && (layer_grows || !is_middle(&relay.node))
+        state.guards().len() < 20 && !in_sample(&relay.node) && has_room(&active, relay, relays)
     };
     let middles = if layer_grows {
         relays.iter().filter(|relay| !is_active(&relay.node)).collect()

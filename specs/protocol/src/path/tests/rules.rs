@@ -52,10 +52,16 @@ fn check(
 }
 
 /// Something that goes wrong for a client, or time that passes.
-fn disturb(machine: &mut PathMachine, now: &mut Timestamp, errand: u64, rng: &mut ChaCha20Rng) {
+fn disturb(
+    machine: &mut PathMachine,
+    now: &mut Timestamp,
+    relays: &[Candidate],
+    errand: u64,
+    rng: &mut ChaCha20Rng,
+) {
     let roll = rng.next_u64();
     let guards = machine.state().guards().to_vec();
-    match roll % 6 {
+    match roll % 7 {
         0 => {
             for member in guards.iter().filter(|_| rng.next_u64().is_multiple_of(2)) {
                 machine.handle_guard_unreachable(*now, member.node);
@@ -67,6 +73,15 @@ fn disturb(machine: &mut PathMachine, now: &mut Timestamp, errand: u64, rng: &mu
             }
         }
         2 => *now = now.saturating_add(Duration::from_secs(roll % 1_000_000)),
+        3 => {
+            // Guards reach no middle: the second layer grows as far as it may.
+            for i in 0..30 {
+                let to = Destination::from(&relays[i % relays.len()]);
+                if let Ok(path) = machine.draw(*now, &key(errand), &to, rng) {
+                    machine.handle_failure(*now, &path, Failure::Edge(FailedEdge::GuardToMiddle));
+                }
+            }
+        }
         _ => {
             let failures = [
                 Failure::Edge(FailedEdge::GuardToMiddle),
@@ -107,15 +122,16 @@ proptest! {
         let mut now = at(0);
         let mut relays = random(shape, &mut rng);
         let mut machine = machine(&relays, now, &mut rng);
-        for errand in 0..12 {
+        for errand in 0..16 {
             let i = usize::try_from(rng.next_u64()).unwrap() % relays.len();
             let mut destination = Destination::from(&relays[i]);
             if errand % 4 == 3 {
                 // Not in the anchor yet, but already in a swarm.
                 destination = Destination::from(&random_relay(100 + i, shape, &mut rng));
             }
-            check(&mut machine, now, &relays, &destination, errand, &mut rng);
-            disturb(&mut machine, &mut now, 100 + errand, &mut rng);
+            // Some keys come again, and with them hops drawn for another destination.
+            check(&mut machine, now, &relays, &destination, errand % 7, &mut rng);
+            disturb(&mut machine, &mut now, &relays, 100 + errand, &mut rng);
             if rng.next_u64().is_multiple_of(3) {
                 // Some nodes leave, change place or come.
                 let churned = usize::try_from(rng.next_u64() % 50).unwrap();

@@ -1,0 +1,127 @@
+//! `enjambre receive`: what came.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use enjambre_protocol::Retry;
+use enjambre_sdk::types::{ReceiveMode, ReceiveOptions, ReceivedMessage};
+use enjambre_sdk::{Client, Error, ErrorKind};
+
+use crate::output::{Failure, Output, time};
+
+/// The longest time-out: a day.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How to receive.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  enjambre receive --timeout 30s --save downloads")]
+pub(crate) struct Arguments {
+    /// Go on printing what comes until the command is stopped.
+    #[arg(long)]
+    follow: bool,
+    /// How long to wait for the first message if none waits: 500ms, 30s, 5m, 1h.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Where to put files; without it they are only named.
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+}
+
+pub(crate) async fn run(
+    client: &Client,
+    arguments: Arguments,
+    output: Output,
+) -> Result<(), Failure> {
+    let mode = if arguments.follow {
+        ReceiveMode::Follow
+    } else {
+        ReceiveMode::Once { timeout: arguments.timeout }
+    };
+    let options = ReceiveOptions { mode, save: arguments.save };
+    let mut printed = Ok(());
+    let on_message = |message: ReceivedMessage| {
+        if printed.is_ok() {
+            printed = output.print(&message, || people(&message));
+        }
+    };
+    let summary = tokio::select! {
+        summary = client.receive(options, on_message) => Some(summary?),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    printed?;
+    match summary {
+        Some(summary) if !summary.complete => {
+            let text = format!(
+                "only {} of {} members answered, so more may wait: try again later",
+                summary.answered, summary.members
+            );
+            Err(Error::new(ErrorKind::NotConfirmed, text).with_retry(Retry::Later).into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn people(message: &ReceivedMessage) -> String {
+    let from = message.name.clone().unwrap_or_else(|| message.from.to_string());
+    let mut lines =
+        format!("[{}] {from}: {}", time(message.sent.as_millis()), printable(&message.text));
+    for file in &message.files {
+        let place = match &file.path {
+            Some(path) => format!("saved as `{}`", path.display()),
+            None => "not fetched, see --save".to_owned(),
+        };
+        lines.push_str(&format!(
+            "\n  file {} ({} bytes): {place}",
+            printable(&file.name),
+            file.bytes
+        ));
+    }
+    lines
+}
+
+/// Text from outside without what a terminal would obey.
+fn printable(text: &str) -> String {
+    let is_fit = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    text.chars().map(|c| if is_fit(c) { c } else { '\u{fffd}' }).collect()
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "write a number and a unit: 30s".to_owned())?;
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        "h" => Duration::from_secs(number.saturating_mul(3600)),
+        _ => return Err("the unit is one of ms, s, m, h: 30s".to_owned()),
+    };
+    if duration > TIMEOUT_MAX {
+        return Err("a day is the longest time: use --follow".to_owned());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_and_an_end() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("24h"), Ok(TIMEOUT_MAX));
+        for text in
+            ["", "s", "30", "-1s", "1d", "25h", "99999999999999999999s", "18446744073709551615h"]
+        {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn terminal_commands_in_a_message_are_not_obeyed() {
+        assert_eq!(printable("a\u{1b}[2Jb\n\u{7}é"), "a\u{fffd}[2Jb\n\u{fffd}é");
+    }
+}

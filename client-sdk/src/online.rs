@@ -1,0 +1,313 @@
+//! What a client does over the network with its account: joining, publishing its keys, fetching
+//! those of others.
+
+use std::sync::Arc;
+
+use enjambre_protocol::Retry;
+use enjambre_protocol::directory::Genesis;
+use enjambre_protocol::id::Digest;
+use enjambre_protocol::identity::{
+    AccountId, Bundle, ContactPin, DeviceList, PublishedIdentity, RecoveryPhrase, Rights,
+    SubAccountToken, VerifiedIdentity,
+};
+use enjambre_protocol::mailbox::{
+    Author, Authorization, Call, MailboxError, Mutation, Namespace, Op, Reply, RetrieveCall, Scope,
+    StoreCall, Ttl, Written,
+};
+use enjambre_protocol::onion::SizeClass;
+use enjambre_protocol::path::IsolationKey;
+use enjambre_protocol::swarm::point;
+use enjambre_protocol::{mailbox, wire};
+
+use crate::account::Account;
+use crate::client::{Client, JoinedNetwork};
+use crate::error::{Error, ErrorKind};
+use crate::mailbox::{Subject, SwarmError};
+use crate::net::{Keep, Kept, Net, NetError};
+use crate::store::{MetaKey, Store, StoreError, StoredIdentity};
+use crate::system;
+use crate::types::{NetworkInfo, NewAccount};
+
+/// How long a published identity stays. Renewed long before.
+const PUBLISHED_TTL: Ttl = Ttl::MAX;
+
+/// Bytes of an outbox page that is asked for: one identity.
+const IDENTITY_PAGE: u32 = 80_000;
+
+/// A contact's keys are fetched anew when they are older than this: a day, so that a bundle never
+/// reaches the age at which it is refused.
+const KEYS_FRESH_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Members asked for keys at least: one alone could hold back the newest.
+const KEYS_ASKED: usize = 2;
+
+/// Keeps what the network part must not lose in the home's store.
+struct StoreKeep(Arc<Store>);
+
+impl StoreKeep {
+    fn keep(&self, key: MetaKey, bytes: &[u8]) -> Result<(), String> {
+        let kept = self.0.write(|change| change.set_meta(key, bytes));
+        kept.map_err(|error: StoreError| error.to_string())
+    }
+}
+
+impl Keep for StoreKeep {
+    fn keep_document(&self, bytes: &[u8]) -> Result<(), String> {
+        self.keep(MetaKey::Directory, bytes)
+    }
+
+    fn keep_anchor(&self, bytes: &[u8]) -> Result<(), String> {
+        self.keep(MetaKey::Anchor, bytes)
+    }
+
+    fn keep_paths(&self, bytes: &[u8]) -> Result<(), String> {
+        self.keep(MetaKey::Paths, bytes)
+    }
+}
+
+impl From<NetError> for Error {
+    fn from(error: NetError) -> Self {
+        let (kind, text) = match &error {
+            NetError::Path(reason) => (ErrorKind::TooFewNodes, reason.to_string()),
+            NetError::Keep(_) => (ErrorKind::StoreFailed, error.to_string()),
+            NetError::TooLarge { .. } => (ErrorKind::TooLarge, error.to_string()),
+            _ => (
+                ErrorKind::Unreachable,
+                format!("the network does not answer ({error}): check the connection and try again"),
+            ),
+        };
+        Self::new(kind, text).with_retry(error.retry()).with_source(error)
+    }
+}
+
+impl From<SwarmError> for Error {
+    fn from(error: SwarmError) -> Self {
+        let kind = match error {
+            SwarmError::Net(error) => return error.into(),
+            SwarmError::Mailbox(MailboxError::NotConfirmed { .. })
+            | SwarmError::Receipts { .. }
+            | SwarmError::NoSwarm => ErrorKind::NotConfirmed,
+            SwarmError::Mailbox(_) => ErrorKind::Refused,
+        };
+        let retry = error.retry();
+        Self::new(kind, error.to_string()).with_retry(retry).with_source(error)
+    }
+}
+
+/// Signs for an account with its device's key, under the device's token.
+pub(crate) fn authorise(account: &Account, scope: Scope, op: Op) -> Authorization {
+    let (key, network) = (account.key(), account.network());
+    let device = account.device().signer();
+    let token = SubAccountToken::issue(key, &network, device.public(), Rights::ALL, 0);
+    let author = Author::SubAccount { account: key.public(), token };
+    Mutation::signed(device, author, &network, &account.id(), scope, system::now(), op).by
+}
+
+/// What was found of somebody's keys.
+pub(crate) enum Found {
+    /// Keys that hold.
+    Keys(Box<VerifiedIdentity>, Vec<u8>),
+    /// A read quorum of the swarm has none.
+    Nothing,
+}
+
+impl Client {
+    /// The client's connection, made at first use.
+    pub(crate) async fn net(&self) -> Result<Arc<Net>, Error> {
+        let net = self.net.get_or_try_init(async || {
+            let genesis = self.genesis().await?;
+            let kept = self.store().read(|view| {
+                Ok::<_, StoreError>(Kept {
+                    document: view.meta(MetaKey::Directory)?.map(|bytes| bytes.to_vec()),
+                    anchor: view.meta(MetaKey::Anchor)?.map(|bytes| bytes.to_vec()),
+                    paths: view.meta(MetaKey::Paths)?.map(|bytes| bytes.to_vec()),
+                })
+            })?;
+            let keep = Box::new(StoreKeep(self.shared_store()));
+            Ok::<_, Error>(Arc::new(Net::open(genesis, &kept, keep)?))
+        });
+        net.await.cloned()
+    }
+
+    /// The network's genesis; fetched and kept if only a card was given.
+    async fn genesis(&self) -> Result<Genesis, Error> {
+        match self.network()? {
+            JoinedNetwork::Genesis(genesis) => Ok(genesis),
+            JoinedNetwork::Card(card) => {
+                let genesis = enjambre_link::fetch_genesis(&card).await.map_err(NetError::Ask)?;
+                let bytes = wire::encode(&genesis);
+                self.store().write(|change| change.set_meta(MetaKey::Genesis, &bytes))?;
+                Ok(genesis)
+            }
+        }
+    }
+
+    /// Joins the network of a card or of a `network.toml`, and fetches what a card leaves out.
+    pub async fn join(&self, card_or_file: &str) -> Result<NetworkInfo, Error> {
+        let info = self.join_offline(card_or_file)?;
+        self.genesis().await?;
+        Ok(info)
+    }
+
+    /// Makes an account and publishes its keys. Only when a majority of its swarm has them is the
+    /// account returned: an id that is shown can be written to.
+    pub async fn create_account(&self, name: Option<&str>) -> Result<NewAccount, Error> {
+        let new = self.prepare_account(name)?;
+        self.publish().await?;
+        Ok(new)
+    }
+
+    /// Makes the account of a phrase on this device and publishes its keys. The devices before it
+    /// are off its list from then on.
+    pub async fn restore_account(&self, phrase: &RecoveryPhrase) -> Result<AccountId, Error> {
+        let id = phrase.seed().key().id();
+        let net = self.net().await?;
+        let previous = match find_keys(&net, &id.to_bytes(), &id).await? {
+            Found::Keys(identity, _) => Some(identity.list),
+            Found::Nothing => None,
+        };
+        let id = self.prepare_restored(phrase, previous.as_ref())?;
+        self.publish().await?;
+        Ok(id)
+    }
+
+    /// Stores the account's device list and newest bundle in its outbox.
+    pub(crate) async fn publish(&self) -> Result<(), Error> {
+        let account = self.own_account()?;
+        let net = self.net().await?;
+        let (id, namespace) = (account.id(), Namespace::OUTBOX);
+        let data = account.identity().encode();
+        let hash = mailbox::MessageHash::of(&id, namespace, &data);
+        let ttl = PUBLISHED_TTL.as_secs();
+        let by = authorise(&account, Scope::One(namespace), Op::Store { hash, ttl });
+        let nonce = net.nonce();
+        let data = data.into();
+        let call = Call::Store(StoreCall { account: id, namespace, ttl, data, by: Some(by), nonce });
+        let subject = Subject {
+            point: point(id.key()),
+            written: Written::Record,
+            digest: Digest::from_bytes(*hash.as_bytes()),
+            nonce,
+        };
+        let key = IsolationKey::new(&id.to_bytes(), &id.to_bytes(), "publish");
+        net.write(&key, &subject, &call).await?;
+        self.account_published()
+    }
+
+    /// A contact's keys: those kept if they are fresh, else from its swarm. Checked against what is
+    /// remembered of the contact, loudly.
+    pub(crate) async fn keys_of(&self, id: &AccountId) -> Result<Vec<Bundle>, Error> {
+        let net = self.net().await?;
+        let contact = self.store().read(|view| view.contact(id))?;
+        let now = system::now();
+        let kept = contact.as_ref().and_then(|contact| contact.identity.as_ref());
+        if let Some(kept) = kept.filter(|kept| now.saturating_since(kept.fetched) < KEYS_FRESH_FOR)
+            && let Ok(identity) = PublishedIdentity::decode(&kept.bytes)
+                .and_then(|identity| identity.verify(net.network(), id, now))
+            && !identity.bundles.is_empty()
+        {
+            return Ok(identity.bundles);
+        }
+        let account = self.own_account()?;
+        match find_keys(&net, &account.id().to_bytes(), id).await? {
+            Found::Keys(identity, bytes) => {
+                self.pin(id, &identity.list)?;
+                let kept = StoredIdentity { bytes, fetched: now };
+                self.store().write(|change| change.set_identity(id, &kept))?;
+                Ok(identity.bundles)
+            }
+            Found::Nothing => {
+                let text = "the recipient has published no keys yet: the message waits and is tried again";
+                Err(Error::new(ErrorKind::NoKeys, text).with_retry(Retry::Later))
+            }
+        }
+    }
+
+    /// Holds a device list against what is remembered of its account. The first one seen of a
+    /// contact must be the one its card names.
+    pub(crate) fn pin(&self, id: &AccountId, list: &DeviceList) -> Result<(), Error> {
+        let changed = |error: String| {
+            let text = format!(
+                "the keys of this contact are not those remembered ({error}): compare ids with \
+                 your contact before you go on"
+            );
+            Error::new(ErrorKind::ContactChanged, text)
+        };
+        self.store().write(|change| {
+            let Some(contact) = change.contact(id)? else { return Ok(()) };
+            let pin = match contact.pin.as_deref() {
+                Some(bytes) => {
+                    let mut pin: ContactPin = wire::decode(bytes, bytes.len())
+                        .map_err(|_| StoreError::Damaged { what: "pin" })?;
+                    pin.observe(list).map_err(|error| changed(error.to_string()))?;
+                    pin
+                }
+                None => ContactPin::new(list, contact.first_list.as_ref())
+                    .map_err(|error| changed(error.to_string()))?,
+            };
+            Ok(change.set_pin(id, &wire::encode(&pin))?)
+        })
+    }
+
+    /// Closes the connection and gives the home back.
+    pub async fn close(self) {
+        if let Some(net) = self.net.get() {
+            net.close().await;
+        }
+    }
+}
+
+/// Reads an account's outbox from two members at least; from a read quorum before it is said that
+/// there is nothing.
+async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error> {
+    let swarm = net.swarm(point(id.key())).await?;
+    let key = IsolationKey::new(own, &id.to_bytes(), "keys");
+    let mut best: Option<(VerifiedIdentity, Vec<u8>)> = None;
+    let (mut answered, mut last) = (0, None);
+    for member in net.shuffled(&swarm) {
+        let call = RetrieveCall {
+            account: *id,
+            namespace: Namespace::OUTBOX,
+            after: None,
+            max_bytes: IDENTITY_PAGE,
+            by: None,
+        };
+        let page = match net.call(&key, member, Call::Retrieve(call), SizeClass::K8).await {
+            Ok((Reply::Retrieved(page), _)) => page,
+            Ok(_) => continue,
+            Err(error) => {
+                last = Some(error);
+                continue;
+            }
+        };
+        answered += 1;
+        for item in page.items {
+            let bytes = item.data.into_bytes();
+            let identity = PublishedIdentity::decode(&bytes)
+                .and_then(|identity| identity.verify(net.network(), id, system::now()));
+            // What does not hold counts as nothing: another member may have what does.
+            let Ok(identity) = identity else { continue };
+            let newer = best.as_ref().is_none_or(|(known, _)| is_newer(&identity, known));
+            if newer {
+                best = Some((identity, bytes));
+            }
+        }
+        if answered >= KEYS_ASKED && best.is_some() || answered >= swarm.read_quorum() {
+            break;
+        }
+    }
+    match (best, last) {
+        (Some((identity, bytes)), _) => Ok(Found::Keys(Box::new(identity), bytes)),
+        (None, _) if answered >= swarm.read_quorum() => Ok(Found::Nothing),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Ok(Found::Nothing),
+    }
+}
+
+fn is_newer(new: &VerifiedIdentity, known: &VerifiedIdentity) -> bool {
+    let order = |identity: &VerifiedIdentity| {
+        let newest = identity.bundles.iter().map(Bundle::created).max();
+        (identity.list.version(), newest)
+    };
+    order(new) > order(known)
+}

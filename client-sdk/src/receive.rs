@@ -1,0 +1,451 @@
+//! Receiving: members of the own swarm are read until enough answered, records are merged by hash,
+//! opened, kept, and only then is the cursor moved on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use enjambre_protocol::envelope::{self, Address, FileRef, Kind, Opened, ReceiptState};
+use enjambre_protocol::id::{Digest, NodeId};
+use enjambre_protocol::mailbox::{
+    Call, ChunkHash, Item, MailboxError, Namespace, Op, Page, RecordSeq, Reply, Rest, RetrieveCall,
+    Scope,
+};
+use enjambre_protocol::onion::SizeClass;
+use enjambre_protocol::path::IsolationKey;
+use enjambre_protocol::swarm::{Member, point};
+use enjambre_protocol::{mailbox, wire};
+use tokio::task::JoinSet;
+
+use crate::account::Account;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::mailbox::SwarmError;
+use crate::net::{Net, NetError};
+use crate::online::authorise;
+use crate::store::{
+    Change, Cursor, CursorKey, FileRow, InboxRow, NewFile, NewInboxMessage, StoreError,
+};
+use crate::system;
+use crate::types::{
+    OutgoingState, ReceiveMode, ReceiveOptions, ReceiveSummary, ReceivedFile, ReceivedMessage,
+};
+
+/// Bytes of records asked for at a time: a hundred short messages.
+const PAGE_BYTES: u32 = 1 << 20;
+
+/// The pause between two looks while waiting for a message.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Chunks fetched at a time.
+const CHUNKS_AT_ONCE: usize = 8;
+
+/// Pages read from one member in one look: a bound for a member that never says it is done.
+const PAGES_MAX: usize = 256;
+
+/// Whether enough members answered.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    answered: usize,
+    members: usize,
+    quorum: usize,
+}
+
+impl Client {
+    /// Reads what waits and gives each message to `on_message`, which marks it as read. Waits for a
+    /// first one as the options say.
+    pub async fn receive(
+        &self,
+        options: ReceiveOptions,
+        mut on_message: impl FnMut(ReceivedMessage),
+    ) -> Result<ReceiveSummary, Error> {
+        let began = Instant::now();
+        self.deliver_due().await?;
+        let mut shown = 0;
+        loop {
+            let look = self.look().await;
+            shown += self.show(options.save.as_deref(), &mut on_message).await?;
+            let look = look?;
+            let goes_on = match options.mode {
+                ReceiveMode::Once { timeout } => shown == 0 && began.elapsed() < timeout,
+                ReceiveMode::Follow => true,
+            };
+            if !goes_on {
+                if look.answered >= look.quorum {
+                    self.keep_keys_fresh().await?;
+                }
+                return Ok(ReceiveSummary {
+                    complete: look.answered >= look.quorum,
+                    answered: look.answered,
+                    members: look.members,
+                });
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.deliver_due().await?;
+        }
+    }
+
+    /// Reads members, all at once, until a read quorum has answered.
+    async fn look(&self) -> Result<Look, Error> {
+        let account = Arc::new(self.own_account()?);
+        let net = self.net().await?;
+        let swarm = net.swarm(point(account.id().key())).await?;
+        let quorum = swarm.read_quorum();
+        let members = swarm.members();
+        let mut waiting: Vec<Member> = members.to_vec();
+        net.with_rng(|rng| rand::seq::SliceRandom::shuffle(waiting.as_mut_slice(), rng));
+        let mut under_way = JoinSet::new();
+        let mut answered = 0;
+        let mut last: Option<SwarmError> = None;
+        loop {
+            while answered + under_way.len() < quorum
+                && let Some(member) = waiting.pop()
+            {
+                let after = self.cursor(&account, member.node)?;
+                under_way.spawn(read_member(
+                    Arc::clone(&net),
+                    Arc::clone(&account),
+                    member.node,
+                    after,
+                ));
+            }
+            let Some(ended) = under_way.join_next().await else { break };
+            let Ok((member, pages)) = ended else { continue };
+            match pages {
+                Ok(pages) => {
+                    for page in pages {
+                        self.keep_page(&account, &net, member, &page)?;
+                    }
+                    answered += 1;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a member was not read");
+                    last = Some(error);
+                }
+            }
+        }
+        match last {
+            Some(error) if answered == 0 => Err(error.into()),
+            _ => Ok(Look { answered, members: members.len(), quorum }),
+        }
+    }
+
+    fn cursor(&self, account: &Account, member: NodeId) -> Result<Option<mailbox::Cursor>, Error> {
+        let key = cursor_key(account, member);
+        let cursor = self.store().read(|view| view.cursor(&key))?;
+        Ok(cursor.map(|cursor| mailbox::Cursor {
+            store: cursor.store,
+            seq: RecordSeq::new(cursor.sequence),
+        }))
+    }
+
+    /// Keeps what is new of a page, and moves the cursor with it in one transaction.
+    fn keep_page(
+        &self,
+        account: &Account,
+        net: &Net,
+        member: NodeId,
+        page: &Page,
+    ) -> Result<(), Error> {
+        let now = system::now();
+        let mut opened: BTreeMap<Digest, Opened> = BTreeMap::new();
+        for item in &page.items {
+            if let Some((hash, message)) = self.open_item(account, net, item)? {
+                opened.insert(hash, message);
+            }
+        }
+        self.store().write(|change| {
+            for item in &page.items {
+                let hash = Digest::from_bytes(*item.hash.as_bytes());
+                if !change.see(&hash, item.expiry)? {
+                    continue;
+                }
+                if let Some(message) = opened.remove(&hash) {
+                    keep_message(&change, hash, message, now)?;
+                }
+            }
+            let cursor = Cursor { store: page.cursor.store, sequence: page.cursor.seq.number() };
+            Ok::<_, Error>(change.set_cursor(&cursor_key(account, member), &cursor)?)
+        })
+    }
+
+    /// Opens a record that was not seen before. One that does not open is said so and not asked
+    /// for again; a sender whose keys contradict the remembered ones is not believed.
+    fn open_item(
+        &self,
+        account: &Account,
+        net: &Net,
+        item: &Item,
+    ) -> Result<Option<(Digest, Opened)>, Error> {
+        let hash = Digest::from_bytes(*item.hash.as_bytes());
+        if self.store().read(|view| view.is_seen(&hash))? {
+            return Ok(None);
+        }
+        let address = Address {
+            network: *net.network(),
+            account: account.id(),
+            namespace: Namespace::INBOX.number(),
+        };
+        let opened = envelope::open(&address, &account.opener(), item.data.as_bytes(), system::now());
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(%error, "a record in the mailbox does not open");
+                return Ok(None);
+            }
+        };
+        if let Err(error) = self.pin(&opened.sender.account(), &opened.sender) {
+            if error.kind() != ErrorKind::ContactChanged {
+                return Err(error);
+            }
+            tracing::warn!(%error, "a message is refused");
+            return Ok(None);
+        }
+        Ok(Some((hash, opened)))
+    }
+
+    /// Gives every unread message to the caller, with its files if they are to be saved.
+    async fn show(
+        &self,
+        save: Option<&Path>,
+        on_message: &mut impl FnMut(ReceivedMessage),
+    ) -> Result<usize, Error> {
+        let unread = self.store().read(|view| view.unread())?;
+        let mut shown = 0;
+        for row in unread {
+            let message = self.complete(&row, save).await?;
+            on_message(message);
+            self.store().write(|change| change.set_read(row.key, system::now()))?;
+            shown += 1;
+        }
+        Ok(shown)
+    }
+
+    async fn complete(&self, row: &InboxRow, save: Option<&Path>) -> Result<ReceivedMessage, Error> {
+        let (contact, files) = self.store().read(|view| {
+            Ok::<_, StoreError>((view.contact(&row.message.sender)?, view.files(row.key)?))
+        })?;
+        let mut shown = Vec::with_capacity(files.len());
+        for file in files {
+            let path = match (save, &file.path) {
+                (_, Some(path)) => Some(path.clone()),
+                (Some(dir), None) => Some(self.save_file(&file, dir).await?),
+                (None, None) => None,
+            };
+            shown.push(ReceivedFile { name: file.file.name, bytes: file.file.size, path });
+        }
+        Ok(ReceivedMessage {
+            id: row.message.message,
+            from: row.message.sender,
+            name: contact.and_then(|contact| contact.name),
+            text: row.message.text.clone(),
+            files: shown,
+            sent: row.message.sent,
+            received: row.message.received,
+        })
+    }
+
+    /// Fetches a file's chunks and writes it under a name that is free.
+    async fn save_file(&self, row: &FileRow, dir: &Path) -> Result<PathBuf, Error> {
+        let reference: FileRef = wire::decode(&row.file.reference, row.file.reference.len())
+            .map_err(|_| StoreError::Damaged { what: "file reference" })?;
+        let account = self.own_account()?;
+        let net = self.net().await?;
+        let content = fetch_file(&net, &account, &reference).await?;
+        let path = write_file(dir, &row.file.name, &content)?;
+        self.store().write(|change| change.file_saved(row.key, &path))?;
+        Ok(path)
+    }
+
+    /// Renews what the account publishes before it runs out. Called when the mailbox was read to
+    /// its end, so that no message is left that only the old keys open.
+    async fn keep_keys_fresh(&self) -> Result<(), Error> {
+        let now = system::now();
+        let account = self.own_account()?;
+        let age = account.published().map(|at| now.saturating_since(at));
+        let is_old = age.is_none_or(|age| age > mailbox::Ttl::WEEK.as_duration());
+        if !(is_old || account.is_bundle_due(now) || account.is_list_due(now)) {
+            return Ok(());
+        }
+        let mut rng = system::rng()?;
+        self.store().write(|change| {
+            let Some(mut account) = Account::load(*change)? else { return Ok::<_, Error>(()) };
+            if account.is_bundle_due(now) {
+                account.rotate_bundle(&mut rng, now);
+            }
+            if account.is_list_due(now) {
+                account.renew_list(now).map_err(|error| {
+                    Error::new(ErrorKind::HomeUnusable, error.to_string())
+                })?;
+            }
+            Ok(account.save(&change)?)
+        })?;
+        self.publish().await
+    }
+}
+
+fn cursor_key(account: &Account, member: NodeId) -> CursorKey {
+    CursorKey { account: account.id(), namespace: Namespace::INBOX.number(), member }
+}
+
+fn keep_message(
+    change: &Change<'_>,
+    hash: Digest,
+    opened: Opened,
+    now: enjambre_protocol::time::Timestamp,
+) -> Result<(), StoreError> {
+    let Opened { sender, content, .. } = opened;
+    match content.kind {
+        Kind::Message { text, files } => {
+            let key = change.receive(&NewInboxMessage {
+                sender: sender.account(),
+                message: content.id,
+                conversation: content.conversation,
+                counter: content.counter,
+                text,
+                sent: content.sent,
+                received: now,
+                hash,
+            })?;
+            // A second record of the same message is the same message.
+            let Some(key) = key else { return Ok(()) };
+            for file in files {
+                let name = file.name().as_str().to_owned();
+                let new = NewFile { name, size: file.size(), reference: wire::encode(&file) };
+                change.add_file(key, &new)?;
+            }
+            Ok(())
+        }
+        Kind::Receipt { state, messages } => {
+            let state = match state {
+                ReceiptState::Received => OutgoingState::Received,
+                ReceiptState::Read => OutgoingState::Read,
+            };
+            for message in messages {
+                // Only the recipient of a message can say what became of it.
+                let is_theirs = change
+                    .outgoing(&message)?
+                    .is_some_and(|row| row.recipient == sender.account());
+                if is_theirs {
+                    change.set_state(&message, &state, now)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Reads one member from its cursor to its end.
+async fn read_member(
+    net: Arc<Net>,
+    account: Arc<Account>,
+    member: NodeId,
+    mut after: Option<mailbox::Cursor>,
+) -> (NodeId, Result<Vec<Page>, SwarmError>) {
+    let id = account.id();
+    let key = IsolationKey::new(&id.to_bytes(), member.as_bytes(), "retrieve");
+    let mut pages = Vec::new();
+    while pages.len() < PAGES_MAX {
+        let namespace = Namespace::INBOX;
+        let by = authorise(&account, Scope::One(namespace), Op::Retrieve);
+        let call = RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
+        match net.call(&key, member, Call::Retrieve(call), SizeClass::K8).await {
+            Ok((Reply::Retrieved(page), _)) => {
+                after = Some(page.cursor);
+                let is_done = page.rest == Rest::Done;
+                pages.push(page);
+                if is_done {
+                    break;
+                }
+            }
+            Ok(_) => return (member, Err(NetError::Malformed.into())),
+            Err(error) => return (member, Err(error)),
+        }
+    }
+    (member, Ok(pages))
+}
+
+/// Fetches every chunk of a file and puts the file together.
+async fn fetch_file(
+    net: &Arc<Net>,
+    account: &Account,
+    reference: &FileRef,
+) -> Result<Vec<u8>, Error> {
+    let own = account.id().to_bytes();
+    let mut pieces: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+    let mut waiting = reference.chunks().iter().copied().enumerate();
+    let mut under_way = JoinSet::new();
+    loop {
+        while under_way.len() < CHUNKS_AT_ONCE
+            && let Some((index, id)) = waiting.next()
+        {
+            let net = Arc::clone(net);
+            under_way.spawn(async move {
+                let hash = ChunkHash::from_bytes(*id.as_bytes());
+                (index, fetch_chunk(&net, &own, hash).await)
+            });
+        }
+        let Some(ended) = under_way.join_next().await else { break };
+        let Ok((index, chunk)) = ended else { continue };
+        let piece = reference
+            .open_chunk(net.network(), index, &chunk?)
+            .map_err(|error| Error::new(ErrorKind::File, error.to_string()))?;
+        pieces.insert(index, piece);
+    }
+    let content: Vec<u8> = pieces.into_values().flatten().collect();
+    if content.len() as u64 == reference.size() {
+        return Ok(content);
+    }
+    Err(Error::new(ErrorKind::File, "the file is not whole: ask its sender to send it again"))
+}
+
+/// Asks the members of a chunk's swarm until one has it.
+async fn fetch_chunk(net: &Net, own: &[u8], hash: ChunkHash) -> Result<Vec<u8>, SwarmError> {
+    let swarm = net.swarm(point(hash.as_bytes())).await?;
+    let key = IsolationKey::new(own, hash.as_bytes(), "get-chunk");
+    let mut last = SwarmError::Mailbox(MailboxError::NotFound);
+    for member in net.shuffled(&swarm) {
+        match net.call(&key, member, Call::GetChunk(hash), SizeClass::K128).await {
+            Ok((Reply::Chunk(data), _)) => {
+                let data = data.into_bytes();
+                if ChunkHash::of(&data) == hash {
+                    return Ok(data);
+                }
+            }
+            Ok(_) => last = NetError::Malformed.into(),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Writes a new file below `dir`: never over another, with a number if the name is taken.
+fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> {
+    use std::io::Write;
+    let unwritable = |error: std::io::Error| {
+        let text = format!("`{}` cannot be written ({error}): choose another --save", dir.display());
+        Error::new(ErrorKind::File, text).with_source(error)
+    };
+    std::fs::create_dir_all(dir).map_err(unwritable)?;
+    let (stem, extension) = name.rsplit_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
+    for number in 0..1000 {
+        let numbered = match (number, extension) {
+            (0, _) => name.to_owned(),
+            (number, Some(extension)) => format!("{stem} ({number}).{extension}"),
+            (number, None) => format!("{stem} ({number})"),
+        };
+        let path = dir.join(numbered);
+        let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+        match opened {
+            Ok(mut file) => {
+                file.write_all(content).and_then(|()| file.sync_all()).map_err(unwritable)?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(unwritable(error)),
+        }
+    }
+    let text = format!("`{}` holds a thousand files called `{name}`: choose another --save", dir.display());
+    Err(Error::new(ErrorKind::File, text))
+}

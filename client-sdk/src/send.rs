@@ -1,0 +1,394 @@
+//! Sending: a message is sealed and kept before the first try, and tried until its swarm has it.
+//!
+//! The bytes that are kept are the bytes of every retry, so a message that arrives twice is one
+//! record. Chunks of files go first, each to the swarm of its own hash; the message that names
+//! them goes last.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use enjambre_protocol::envelope::{
+    self, Address, Content, ConversationId, FILE_MAX, FILES_MAX, FileName, FileRef, FileSealer,
+    Kind, MessageId, SignedContent, TEXT_MAX,
+};
+use enjambre_protocol::id::Digest;
+use enjambre_protocol::identity::AccountId;
+use enjambre_protocol::mailbox::{
+    Call, ChunkHash, MessageHash, Namespace, PutChunkCall, StoreCall, Ttl, Written,
+};
+use enjambre_protocol::path::{IsolationKey, Rule};
+use enjambre_protocol::swarm::point;
+use enjambre_protocol::wire;
+use rand::Rng;
+use tokio::task::JoinSet;
+
+use crate::account::Account;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::mailbox::{Durable, Subject, SwarmError};
+use crate::net::Net;
+use crate::store::{
+    ConversationPosition, NewOutboxMessage, NewPart, OutboxKind, OutboxRow, PartKind, PartRow,
+    StoreError,
+};
+use crate::system;
+use crate::types::{DeliveryState, OutgoingState, SendReport, SendRequest};
+
+/// How long a message and its chunks are kept for the recipient, and how long sending is tried.
+const TTL: Ttl = Ttl::FORTNIGHT;
+
+/// Chunks under way at a time: enough to fill a path's round trips, few enough for a guard's limit.
+const CHUNKS_AT_ONCE: usize = 8;
+
+/// The next try after the first failure, doubled with each up to the second.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
+
+/// What is stored in a mailbox: a call and what its receipts are about.
+fn record_call(account: &AccountId, data: Vec<u8>, net: &Net) -> (Call, Subject) {
+    let (namespace, nonce) = (Namespace::INBOX, net.nonce());
+    let hash = MessageHash::of(account, namespace, &data);
+    let subject = Subject {
+        point: point(account.key()),
+        written: Written::Record,
+        digest: Digest::from_bytes(*hash.as_bytes()),
+        nonce,
+    };
+    let call = Call::Store(StoreCall {
+        account: *account,
+        namespace,
+        ttl: TTL.as_secs(),
+        data: data.into(),
+        by: None,
+        nonce,
+    });
+    (call, subject)
+}
+
+fn chunk_call(data: Vec<u8>, net: &Net) -> (Call, Subject, ChunkHash) {
+    let nonce = net.nonce();
+    let hash = ChunkHash::of(&data);
+    let subject = Subject {
+        point: point(hash.as_bytes()),
+        written: Written::Chunk,
+        digest: Digest::from_bytes(*hash.as_bytes()),
+        nonce,
+    };
+    (Call::PutChunk(PutChunkCall { ttl: TTL.as_secs(), data: data.into(), nonce }), subject, hash)
+}
+
+/// A file on its way into a message.
+struct SealedFile {
+    reference: FileRef,
+    chunks: Vec<Vec<u8>>,
+}
+
+impl Client {
+    /// Sends text and files, and waits until a majority of the recipient's swarm has them on disk.
+    /// A message that cannot leave now stays queued and is tried again by the next command; the
+    /// report says why.
+    pub async fn send(&self, request: SendRequest) -> Result<SendReport, Error> {
+        let began = Instant::now();
+        let account = self.own_account()?;
+        let recipient = self.recipient(&request.to)?;
+        let net = self.net().await?;
+        let id = self.compose(&account, &net, recipient, request)?;
+        let delivered = self.deliver(&id).await?;
+        let row = self.store().read(|view| view.outgoing(&id))?.ok_or_else(lost)?;
+        Ok(report(&row, delivered.as_ref(), began.elapsed()))
+    }
+
+    /// Tries every message whose next try is due. Errors of single messages stay with them.
+    pub(crate) async fn deliver_due(&self) -> Result<(), Error> {
+        let due = self.store().read(|view| view.due(system::now()))?;
+        for row in due {
+            self.deliver(&row.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Seals the files, signs the content and queues all of it.
+    fn compose(
+        &self,
+        account: &Account,
+        net: &Net,
+        recipient: AccountId,
+        request: SendRequest,
+    ) -> Result<MessageId, Error> {
+        let text = request.text.unwrap_or_default();
+        if text.len() > TEXT_MAX {
+            let text = format!("the text has {} bytes: at most {TEXT_MAX} can be sent", text.len());
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        if request.files.len() > FILES_MAX {
+            let text = format!("at most {FILES_MAX} files go into one message: send several");
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        if text.is_empty() && request.files.is_empty() {
+            let text = "there is nothing to send: give a text or a --file";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
+        let now = system::now();
+        let expires = now.saturating_add(TTL.as_duration());
+        let files = request
+            .files
+            .iter()
+            .map(|path| seal_file(net, path, expires))
+            .collect::<Result<Vec<_>, _>>()?;
+        let references = files.iter().map(|file| file.reference.clone()).collect();
+        let (id, fresh) = net.with_rng(|rng| {
+            let (mut id, mut fresh) = ([0; MessageId::LEN], [0; ConversationId::LEN]);
+            rng.fill_bytes(&mut id);
+            rng.fill_bytes(&mut fresh);
+            (MessageId::from_bytes(id), ConversationId::from_bytes(fresh))
+        });
+        self.store().write(|change| {
+            let position = change.conversation(&recipient)?.unwrap_or(ConversationPosition {
+                conversation: fresh,
+                counter: 0,
+                previous: Digest::from_bytes([0; 32]),
+            });
+            let content = Content {
+                id,
+                recipient,
+                device: account.device().signer().public(),
+                list_version: account.list().version(),
+                list_digest: account.list().digest(),
+                conversation: position.conversation,
+                counter: position.counter,
+                previous: position.previous,
+                sent: now,
+                kind: Kind::Message { text, files: references },
+            };
+            let network = account.network();
+            let signed = SignedContent::sign(account.device(), account.list(), &network, &content)
+                .map_err(|error| Error::new(ErrorKind::TooLarge, error.to_string()))?;
+            change.queue(&NewOutboxMessage {
+                id,
+                recipient,
+                kind: OutboxKind::Message,
+                content: wire::encode(&signed),
+                conversation: position.conversation,
+                counter: position.counter,
+                created: now,
+                expires,
+                reason: "not tried yet".to_owned(),
+            })?;
+            for bytes in files.into_iter().flat_map(|file| file.chunks) {
+                let kind = PartKind::Chunk;
+                change.add_part(&id, &NewPart { kind, namespace: 0, sealed_at: now, bytes })?;
+            }
+            let next = ConversationPosition {
+                counter: position.counter.saturating_add(1),
+                previous: signed.digest(&network),
+                ..position
+            };
+            change.set_conversation(&recipient, &next)?;
+            Ok(id)
+        })
+    }
+
+    /// One try of one message: what is left of its chunks, then the record. What fails is kept as
+    /// the reason, and the message stays queued.
+    async fn deliver(&self, id: &MessageId) -> Result<Option<Durable>, Error> {
+        let row = self.store().read(|view| view.outgoing(id))?.ok_or_else(lost)?;
+        let now = system::now();
+        if row.expires <= now {
+            let state = OutgoingState::Failed { reason: "it expired before it could be stored".to_owned() };
+            self.store().write(|change| {
+                change.set_state(id, &state, now)?;
+                change.remove_parts(id)
+            })?;
+            return Ok(None);
+        }
+        let next_try = now.saturating_add(back_off(row.attempts));
+        self.store().write(|change| change.set_attempt(id, next_try))?;
+        match self.try_once(&row).await {
+            Ok(durable) => Ok(Some(durable)),
+            Err(error) => {
+                let state = OutgoingState::Queued { reason: error.to_string() };
+                self.store().write(|change| change.set_state(id, &state, system::now()))?;
+                // What waiting cannot mend is told at once, and the message stays for a new try.
+                match error.kind() {
+                    ErrorKind::ContactChanged | ErrorKind::StoreFailed => Err(error),
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+
+    async fn try_once(&self, row: &OutboxRow) -> Result<Durable, Error> {
+        let account = self.own_account()?;
+        let net = self.net().await?;
+        self.seal_record(&account, &net, row).await?;
+        let on_its_way = OutgoingState::OnItsWay;
+        self.store().write(|change| change.set_state(&row.id, &on_its_way, system::now()))?;
+        loop {
+            let chunks = self.store().read(|view| view.next_chunks(&row.id, CHUNKS_AT_ONCE))?;
+            if chunks.is_empty() {
+                break;
+            }
+            self.store_chunks(&account, &net, row, chunks).await?;
+        }
+        let part = self.store().read(|view| view.next_part(&row.id))?.ok_or_else(lost)?;
+        let (call, subject) = record_call(&row.recipient, part.bytes, &net);
+        let own = account.id().to_bytes();
+        let key = IsolationKey::new(&own, &row.recipient.to_bytes(), "send");
+        let durable = net.write(&key, &subject, &call).await?;
+        let state = OutgoingState::Stored { copies: durable.copies, members: durable.members };
+        self.store().write(|change| {
+            change.part_stored(&row.id, part.part, system::now())?;
+            change.set_swarm(&row.id, durable.swarm)?;
+            change.set_state(&row.id, &state, system::now())?;
+            change.remove_parts(&row.id)
+        })?;
+        Ok(durable)
+    }
+
+    /// Makes sure that the sealed record is kept: the first time, and again only when the bundle
+    /// it was sealed for is too old to be opened for as long as the record lives.
+    async fn seal_record(&self, account: &Account, net: &Net, row: &OutboxRow) -> Result<(), Error> {
+        let sealed = self.store().read(|view| view.record_part(&row.id))?;
+        let now = system::now();
+        let is_fresh = |part: &PartRow| {
+            now.saturating_since(part.sealed_at) < enjambre_protocol::identity::BUNDLE_ROTATE_AFTER
+        };
+        if sealed.as_ref().is_some_and(is_fresh) {
+            return Ok(());
+        }
+        let bundles = self.keys_of(&row.recipient).await?;
+        let content: SignedContent = wire::decode(&row.content, row.content.len())
+            .map_err(|_| StoreError::Damaged { what: "outgoing message" })?;
+        let namespace = Namespace::INBOX.number();
+        let address = Address { network: account.network(), account: row.recipient, namespace };
+        let bytes = net
+            .with_rng(|rng| envelope::seal(rng, &address, &content, &bundles, now))
+            .map_err(|error| {
+                let kind = if matches!(error, envelope::SealError::TooLong { .. }) {
+                    ErrorKind::TooLarge
+                } else {
+                    ErrorKind::NoKeys
+                };
+                Error::new(kind, error.to_string()).with_retry(error.retry()).with_source(error)
+            })?;
+        self.store().write(|change| match &sealed {
+            Some(part) => change.reseal_part(&row.id, part.part, &bytes, now),
+            None => {
+                let kind = PartKind::Record;
+                change.add_part(&row.id, &NewPart { kind, namespace, sealed_at: now, bytes })?;
+                Ok(())
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Stores some chunks at a time, each over a path of its own.
+    async fn store_chunks(
+        &self,
+        account: &Account,
+        net: &Arc<Net>,
+        row: &OutboxRow,
+        chunks: Vec<PartRow>,
+    ) -> Result<(), Error> {
+        let own = account.id().to_bytes();
+        let mut under_way = JoinSet::new();
+        for part in chunks {
+            let net = Arc::clone(net);
+            under_way.spawn(async move {
+                let (call, subject, hash) = chunk_call(part.bytes, &net);
+                let key = IsolationKey::new(&own, hash.as_bytes(), "put-chunk");
+                let stored: Result<Durable, SwarmError> = net.write(&key, &subject, &call).await;
+                (part.part, stored)
+            });
+        }
+        let mut failure = None;
+        while let Some(ended) = under_way.join_next().await {
+            let Ok((part, stored)) = ended else { continue };
+            match stored {
+                Ok(_) => self.store().write(|change| change.part_stored(&row.id, part, system::now()))?,
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::StoreFailed, "the outgoing message is gone from the store: send it again")
+}
+
+fn back_off(attempts: u32) -> Duration {
+    let (first, most) = RETRY_AFTER;
+    first.saturating_mul(1 << attempts.min(16)).min(most)
+}
+
+/// Reads and seals one file, chunk by chunk.
+fn seal_file(
+    net: &Net,
+    path: &Path,
+    expires: enjambre_protocol::time::Timestamp,
+) -> Result<SealedFile, Error> {
+    let unreadable = |error: std::io::Error| {
+        let text = format!("`{}` cannot be read ({error}): check its name", path.display());
+        Error::new(ErrorKind::File, text).with_source(error)
+    };
+    let too_large = |size: u64| {
+        let text = format!("`{}` has {size} bytes: at most {FILE_MAX} can be sent", path.display());
+        Error::new(ErrorKind::TooLarge, text)
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    if size > FILE_MAX {
+        return Err(too_large(size));
+    }
+    let mut content = Vec::new();
+    // A file that grows while it is read is read no further than it may be sent.
+    file.take(FILE_MAX + 1).read_to_end(&mut content).map_err(unreadable)?;
+    let size = content.len() as u64;
+    if size > FILE_MAX {
+        return Err(too_large(size));
+    }
+    let sealing = |error: envelope::FileError| Error::new(ErrorKind::File, error.to_string());
+    let mut sealer = net
+        .with_rng(|rng| FileSealer::new(rng, net.network(), size))
+        .map_err(sealing)?;
+    let mut chunks = Vec::with_capacity(sealer.count());
+    let mut rest = content.as_slice();
+    while let Some(len) = sealer.next_len() {
+        let (piece, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        rest = after;
+        chunks.push(sealer.seal_next(piece).map_err(sealing)?.bytes);
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let reference = sealer.finish(FileName::sanitise(&name), expires).map_err(sealing)?;
+    Ok(SealedFile { reference, chunks })
+}
+
+fn report(row: &OutboxRow, delivered: Option<&Durable>, took: Duration) -> SendReport {
+    let path = delivered.map(|durable| &durable.path);
+    SendReport {
+        id: row.id,
+        state: row.state.state(),
+        reason: row.state.reason().map(str::to_owned),
+        copies: row.copies,
+        members: row.members,
+        swarm: row.swarm,
+        hops: path.map(|path| path.hops.to_vec()).unwrap_or_default(),
+        guard: path.map(|path| path.guard),
+        relaxed: path
+            .map(|path| path.relaxed.iter().map(Rule::to_string).collect())
+            .unwrap_or_default(),
+        ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+impl SendReport {
+    /// Whether a majority of the recipient's swarm has the message on disk.
+    pub fn is_stored(&self) -> bool {
+        matches!(
+            self.state,
+            DeliveryState::Stored | DeliveryState::Received | DeliveryState::Read
+        )
+    }
+}

@@ -1,0 +1,575 @@
+//! The store as a whole: keys, crashes, and what each table promises.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use enjambre_protocol::envelope::{ConversationId, MessageId, ReceiptState};
+use enjambre_protocol::id::{Digest, NodeId, StoreId, SwarmId};
+use enjambre_protocol::identity::{AccountId, AccountSeed};
+use enjambre_protocol::time::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::{DeliveryState, OutgoingState};
+
+const KEY: Secret<32> = Secret::from_bytes([7; 32]);
+
+struct Temp {
+    dir: tempfile::TempDir,
+}
+
+impl Temp {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("enjambre.db")
+    }
+
+    fn open(&self) -> Store {
+        Store::open(&self.path(), &KEY).unwrap()
+    }
+}
+
+fn account(n: u8) -> AccountId {
+    AccountSeed::from_bytes([n; 16]).key().id()
+}
+
+const fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn contact(n: u8, name: Option<&str>) -> NewContact {
+    let name = name.map(str::to_owned);
+    NewContact { id: account(n), name, first_list: None, added: at(u64::from(n)) }
+}
+
+fn outgoing(n: u8) -> NewOutboxMessage {
+    NewOutboxMessage {
+        id: MessageId::from_bytes([n; 16]),
+        recipient: account(1),
+        kind: OutboxKind::Message,
+        content: vec![n; 40],
+        conversation: ConversationId::from_bytes([9; 16]),
+        counter: u64::from(n),
+        created: at(100),
+        expires: at(1000),
+        reason: "no keys yet".to_owned(),
+    }
+}
+
+fn incoming(sender: u8, n: u8) -> NewInboxMessage {
+    NewInboxMessage {
+        sender: account(sender),
+        message: MessageId::from_bytes([n; 16]),
+        conversation: ConversationId::from_bytes([9; 16]),
+        counter: u64::from(n),
+        text: format!("message {n}"),
+        sent: at(50),
+        received: at(60),
+        hash: Digest::from_bytes([n; 32]),
+    }
+}
+
+/// `write` with the error type that the tests have.
+fn write<T>(store: &Store, change: impl FnOnce(Change<'_>) -> Result<T, StoreError>) -> T {
+    store.write(change).unwrap()
+}
+
+fn read<T>(store: &Store, view: impl FnOnce(View<'_>) -> Result<T, StoreError>) -> T {
+    store.read(view).unwrap()
+}
+
+#[test]
+fn what_was_written_is_there_after_reopening() {
+    let temp = Temp::new();
+    write(&temp.open(), |change| change.set_meta(MetaKey::Paths, b"guards"));
+    let store = temp.open();
+    assert_eq!(read(&store, |view| view.meta(MetaKey::Paths)).unwrap().as_slice(), b"guards");
+    assert!(read(&store, |view| view.meta(MetaKey::Account)).is_none());
+    write(&store, |change| change.remove_meta(MetaKey::Paths));
+    assert!(read(&store, |view| view.meta(MetaKey::Paths)).is_none());
+}
+
+#[test]
+fn failed_change_leaves_nothing() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let failed: Result<(), StoreError> = store.write(|change| {
+        change.queue(&outgoing(1))?;
+        change.put_contact(&contact(1, Some("ana")))?;
+        change.put_contact(&contact(2, Some("Ana")))
+    });
+    assert!(matches!(failed, Err(StoreError::NameTaken)));
+    assert!(read(&store, |view| view.outgoing(&outgoing(1).id)).is_none());
+    assert_eq!(read(&store, |view| view.contact_count()), 0);
+}
+
+#[test]
+fn panic_in_a_change_leaves_nothing_and_the_store_works_on() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        write(&store, |change| -> Result<(), StoreError> {
+            change.put_contact(&contact(1, None))?;
+            panic!("in the middle")
+        });
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(read(&store, |view| view.contact_count()), 0);
+    write(&store, |change| change.put_contact(&contact(1, None)));
+}
+
+/// The files as a crash leaves them: copied while the database is open, nothing closed in order.
+#[test]
+fn copy_taken_in_the_middle_holds_what_was_committed_and_no_more() {
+    let temp = Temp::new();
+    let store = temp.open();
+    write(&store, |change| change.put_contact(&contact(1, Some("ana"))));
+    let crashed = Temp::new();
+    let copied: Result<(), StoreError> = store.write(|change| {
+        change.put_contact(&contact(2, Some("ben")))?;
+        for entry in fs::read_dir(temp.dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), crashed.dir.path().join(entry.file_name())).unwrap();
+        }
+        Ok(())
+    });
+    copied.unwrap();
+    // The index of the log is rebuilt after a crash, as after a restart of the machine.
+    fs::remove_file(crashed.dir.path().join("enjambre.db-shm")).unwrap();
+    let names = |store: &Store| -> Vec<String> {
+        read(store, |view| view.contacts()).into_iter().filter_map(|row| row.name).collect()
+    };
+    assert_eq!(names(&crashed.open()), ["ana"]);
+    assert_eq!(names(&store), ["ana", "ben"]);
+}
+
+#[test]
+fn wrong_key_and_other_files_are_told_clearly() {
+    let temp = Temp::new();
+    write(&temp.open(), |change| change.set_meta(MetaKey::Paths, b"guards"));
+    let wrong = Store::open(&temp.path(), &Secret::from_bytes([8; 32]));
+    assert!(matches!(wrong, Err(StoreError::WrongKey)), "{wrong:?}");
+    let other = Temp::new();
+    fs::write(other.path(), vec![b'x'; 8192]).unwrap();
+    let wrong = Store::open(&other.path(), &KEY);
+    assert!(matches!(wrong, Err(StoreError::WrongKey)), "{wrong:?}");
+    let text = Error::from(wrong.unwrap_err());
+    assert_eq!(text.kind(), ErrorKind::StoreKey);
+}
+
+#[test]
+fn no_file_shows_its_content() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let secret = "a sentence that nobody else may read";
+    let message = NewInboxMessage { text: secret.to_owned(), ..incoming(1, 1) };
+    write(&store, |change| {
+        change.set_meta(MetaKey::Account, secret.as_bytes())?;
+        change.receive(&message)
+    });
+    let mut looked_at = 0;
+    for _ in 0..2 {
+        for entry in fs::read_dir(temp.dir.path()).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(6).any(|w| w == b"SQLite" || w == b"senten" || w == b"outbox"));
+            looked_at += bytes.len();
+        }
+        // Once with the log beside it, once with the log worked in.
+        store.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    }
+    assert!(looked_at > 8192);
+    let plain = Connection::open(temp.path()).unwrap();
+    let tables =
+        plain.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    assert!(tables.is_err());
+}
+
+#[test]
+fn every_commit_is_synced() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let pragma = |name: &str| -> String {
+        let connection = store.connection();
+        let value = connection.query_row(&format!("PRAGMA {name}"), [], |row| {
+            row.get::<_, rusqlite::types::Value>(0)
+        });
+        format!("{:?}", value.unwrap())
+    };
+    assert_eq!(pragma("journal_mode"), "Text(\"wal\")");
+    assert_eq!(pragma("synchronous"), "Integer(2)");
+    assert_eq!(pragma("foreign_keys"), "Integer(1)");
+}
+
+#[test]
+fn database_of_a_newer_program_is_refused_unchanged() {
+    let temp = Temp::new();
+    let newer = FORMAT + 1;
+    temp.open().connection().pragma_update(None, "user_version", newer).unwrap();
+    let refused = Store::open(&temp.path(), &KEY);
+    assert!(matches!(refused, Err(StoreError::Newer { found }) if found == newer));
+    let error = Error::from(refused.unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::StoreNewer);
+    assert!(error.to_string().contains("update the program"), "{error}");
+}
+
+#[test]
+fn contact_is_completed_and_its_name_is_its_own() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let list = Digest::from_bytes([5; 32]);
+    write(&store, |change| change.put_contact(&contact(1, None)));
+    write(&store, |change| change.put_contact(&contact(1, Some("Ana"))));
+    let with_list = NewContact { first_list: Some(list), added: at(99), ..contact(1, None) };
+    write(&store, |change| change.put_contact(&with_list));
+    let row = read(&store, |view| view.contact_named("aNA")).unwrap();
+    assert_eq!((row.id, row.name.as_deref()), (account(1), Some("Ana")));
+    assert_eq!((row.first_list, row.added), (Some(list), at(1)));
+    let taken = store.write(|change| change.put_contact(&contact(2, Some("ANA"))));
+    assert!(matches!(taken, Err(StoreError::NameTaken)));
+    write(&store, |change| change.remove_contact(&account(1)));
+    assert!(read(&store, |view| view.contact(&account(1))).is_none());
+}
+
+#[test]
+fn pin_and_keys_are_kept_of_contacts_only() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let identity = StoredIdentity { bytes: vec![1, 2], fetched: at(7) };
+    write(&store, |change| {
+        change.put_contact(&contact(1, None))?;
+        for id in [account(1), account(2)] {
+            change.set_pin(&id, b"pin")?;
+            change.set_identity(&id, &identity)?;
+        }
+        Ok(())
+    });
+    let row = read(&store, |view| view.contact(&account(1))).unwrap();
+    assert_eq!((row.pin.as_deref(), row.identity), (Some(b"pin".as_slice()), Some(identity)));
+    assert!(read(&store, |view| view.contact(&account(2))).is_none());
+}
+
+#[test]
+fn message_goes_through_its_states_with_times_and_reasons() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let id = outgoing(1).id;
+    let swarm = SwarmId::new(0xff00).unwrap();
+    write(&store, |change| {
+        change.queue(&outgoing(1))?;
+        change.set_swarm(&id, swarm)?;
+        change.set_attempt(&id, at(130))?;
+        change.set_state(&id, &OutgoingState::OnItsWay, at(110))?;
+        change.set_state(&id, &OutgoingState::Stored { copies: 4, members: 6 }, at(120))?;
+        change.set_state(&id, &OutgoingState::Read, at(140))
+    });
+    let row = read(&store, |view| view.outgoing(&id)).unwrap();
+    assert_eq!((row.state, row.copies, row.members), (OutgoingState::Read, 4, 6));
+    assert_eq!((row.swarm, row.attempts, row.next_try), (Some(swarm), 1, None));
+    let steps = read(&store, |view| view.history(&id));
+    let steps: Vec<_> = steps.iter().map(|s| (s.state, s.at, s.reason.as_deref())).collect();
+    assert_eq!(
+        steps,
+        [
+            (DeliveryState::Queued, at(100), Some("no keys yet")),
+            (DeliveryState::OnItsWay, at(110), None),
+            (DeliveryState::Stored, at(120), None),
+            (DeliveryState::Read, at(140), None),
+        ]
+    );
+}
+
+#[test]
+fn late_or_unknown_news_changes_nothing() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let id = outgoing(1).id;
+    let stored = OutgoingState::Stored { copies: 4, members: 6 };
+    write(&store, |change| {
+        change.queue(&outgoing(1))?;
+        assert_eq!(change.set_state(&id, &stored, at(1))?, Transition::Made);
+        assert_eq!(change.set_state(&id, &stored, at(2))?, Transition::Refused);
+        assert_eq!(change.set_state(&id, &OutgoingState::OnItsWay, at(3))?, Transition::Refused);
+        let failed = OutgoingState::Failed { reason: "expired".to_owned() };
+        assert_eq!(change.set_state(&id, &failed, at(4))?, Transition::Refused);
+        change.set_attempt(&id, at(5))?;
+        let unknown = MessageId::from_bytes([77; 16]);
+        assert_eq!(change.set_state(&unknown, &stored, at(6))?, Transition::Unknown);
+        Ok(())
+    });
+    let row = read(&store, |view| view.outgoing(&id)).unwrap();
+    assert_eq!((row.state, row.attempts, row.next_try), (stored, 0, None));
+    assert_eq!(read(&store, |view| view.history(&id)).len(), 2);
+}
+
+#[test]
+fn due_messages_come_longest_due_first_and_stored_ones_not_at_all() {
+    let temp = Temp::new();
+    let store = temp.open();
+    write(&store, |change| {
+        for n in 1..=4 {
+            change.queue(&outgoing(n))?;
+        }
+        change.set_attempt(&outgoing(1).id, at(300))?;
+        change.set_attempt(&outgoing(2).id, at(200))?;
+        change.set_attempt(&outgoing(3).id, at(250))?;
+        let stored = OutgoingState::Stored { copies: 4, members: 6 };
+        change.set_state(&outgoing(4).id, &stored, at(150))
+    });
+    let due = |now| -> Vec<u8> {
+        read(&store, |view| view.due(at(now))).iter().map(|row| row.id.as_bytes()[0]).collect()
+    };
+    assert_eq!((due(199), due(250), due(300)), (vec![], vec![2, 3], vec![2, 3, 1]));
+    assert_eq!(read(&store, |view| view.next_try()), Some(at(200)));
+    assert_eq!(read(&store, |view| view.outgoing_count()), 3);
+}
+
+#[test]
+fn history_is_bounded_and_ends_with_the_present() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let id = outgoing(1).id;
+    write(&store, |change| {
+        change.queue(&outgoing(1))?;
+        for n in 0..600 {
+            change.set_state(&id, &OutgoingState::OnItsWay, at(200 + 2 * n))?;
+            let queued = OutgoingState::Queued { reason: format!("try {n}") };
+            change.set_state(&id, &queued, at(201 + 2 * n))?;
+        }
+        Ok(())
+    });
+    let steps = read(&store, |view| view.history(&id));
+    assert_eq!(steps.len(), ROWS_MAX as usize);
+    assert_eq!(steps.last().and_then(|step| step.reason.as_deref()), Some("try 599"));
+}
+
+#[test]
+fn parts_are_sent_in_order_and_as_they_were_kept() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let id = outgoing(1).id;
+    let part =
+        |kind, byte| NewPart { kind, namespace: 0, sealed_at: at(100), bytes: vec![byte; 9] };
+    write(&store, |change| {
+        change.queue(&outgoing(1))?;
+        assert_eq!(change.add_part(&id, &part(PartKind::Chunk, 1))?, 0);
+        assert_eq!(change.add_part(&id, &part(PartKind::Chunk, 2))?, 1);
+        assert_eq!(change.add_part(&id, &part(PartKind::Record, 3))?, 2);
+        change.part_stored(&id, 0, at(110))
+    });
+    let store = {
+        drop(store);
+        temp.open()
+    };
+    let next = read(&store, |view| view.next_part(&id)).unwrap();
+    assert_eq!((next.part, next.kind, next.bytes), (1, PartKind::Chunk, vec![2; 9]));
+    write(&store, |change| change.part_stored(&id, 1, at(120)));
+    write(&store, |change| change.reseal_part(&id, 2, b"anew", at(130)));
+    let next = read(&store, |view| view.next_part(&id)).unwrap();
+    assert_eq!(
+        (next.part, next.bytes.as_slice(), next.sealed_at),
+        (2, b"anew".as_slice(), at(130))
+    );
+    write(&store, |change| change.part_stored(&id, 2, at(140)));
+    assert!(read(&store, |view| view.next_part(&id)).is_none());
+    assert_eq!(read(&store, |view| view.part_count(&id)), 0);
+}
+
+#[test]
+fn chunks_come_a_few_at_a_time_and_the_record_by_itself() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let id = outgoing(1).id;
+    let part = |kind, byte| NewPart { kind, namespace: 0, sealed_at: at(1), bytes: vec![byte] };
+    write(&store, |change| {
+        change.queue(&outgoing(1))?;
+        for byte in 0..4 {
+            change.add_part(&id, &part(PartKind::Chunk, byte))?;
+        }
+        Ok(())
+    });
+    assert_eq!(read(&store, |view| view.record_part(&id)), None);
+    write(&store, |change| change.add_part(&id, &part(PartKind::Record, 9)));
+    write(&store, |change| change.part_stored(&id, 1, at(2)));
+    let places = |limit| -> Vec<u32> {
+        read(&store, |view| view.next_chunks(&id, limit)).iter().map(|part| part.part).collect()
+    };
+    assert_eq!((places(2), places(10)), (vec![0, 2], vec![0, 2, 3]));
+    let record = read(&store, |view| view.record_part(&id)).unwrap();
+    assert_eq!((record.part, record.bytes), (4, vec![9]));
+}
+
+#[test]
+fn removed_message_takes_its_parts_and_history_along() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let id = outgoing(1).id;
+    let part = NewPart { kind: PartKind::Record, namespace: 0, sealed_at: at(1), bytes: vec![1] };
+    write(&store, |change| {
+        change.queue(&outgoing(1))?;
+        change.add_part(&id, &part)?;
+        change.remove_outgoing(&id)
+    });
+    assert_eq!(read(&store, |view| view.part_count(&id)), 0);
+    assert!(read(&store, |view| view.history(&id)).is_empty());
+    let orphan = store.write(|change| change.add_part(&id, &part));
+    assert!(orphan.is_err(), "a part of no message");
+}
+
+#[test]
+fn conversation_is_counted_on() {
+    let temp = Temp::new();
+    let store = temp.open();
+    assert_eq!(read(&store, |view| view.conversation(&account(1))), None);
+    for counter in 1..3 {
+        let next = ConversationPosition {
+            conversation: ConversationId::from_bytes([4; 16]),
+            counter,
+            previous: Digest::from_bytes([6; 32]),
+        };
+        write(&store, |change| change.set_conversation(&account(1), &next));
+        assert_eq!(read(&store, |view| view.conversation(&account(1))), Some(next));
+    }
+}
+
+#[test]
+fn message_is_received_once_a_sender() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let keys = write(&store, |change| {
+        Ok([
+            change.receive(&incoming(1, 1))?,
+            change.receive(&incoming(1, 1))?,
+            change.receive(&incoming(2, 1))?,
+            change.receive(&incoming(1, 2))?,
+        ])
+    });
+    assert_eq!(keys.map(|key| key.is_some()), [true, false, true, true]);
+    let unread = read(&store, |view| view.unread());
+    let came: Vec<_> = unread.iter().map(|row| row.message.clone()).collect();
+    assert_eq!(came, [incoming(1, 1), incoming(2, 1), incoming(1, 2)]);
+    write(&store, |change| change.set_read(unread[1].key, at(70)));
+    write(&store, |change| change.set_read(unread[1].key, at(80)));
+    assert_eq!(read(&store, |view| view.unread_count()), 2);
+    let row = read(&store, |view| view.incoming(&account(2), &incoming(2, 1).message)).unwrap();
+    assert_eq!(row.read, Some(at(70)));
+}
+
+#[test]
+fn receipts_are_owed_to_contacts_until_they_are_queued() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let key = write(&store, |change| {
+        change.put_contact(&contact(1, None))?;
+        change.receive(&incoming(2, 5))?;
+        change.receive(&incoming(1, 1))
+    });
+    let key = key.unwrap();
+    let owed = || -> Vec<_> {
+        let owed = read(&store, |view| view.owed_receipts());
+        owed.into_iter().map(|receipt| (receipt.sender, receipt.state)).collect()
+    };
+    assert_eq!(owed(), [(account(1), ReceiptState::Received)]);
+    write(&store, |change| change.receipt_queued(key, ReceiptState::Received));
+    assert_eq!(owed(), []);
+    write(&store, |change| change.set_read(key, at(70)));
+    assert_eq!(owed(), [(account(1), ReceiptState::Read)]);
+    write(&store, |change| change.receipt_queued(key, ReceiptState::Read));
+    write(&store, |change| change.receipt_queued(key, ReceiptState::Received));
+    assert_eq!(owed(), []);
+}
+
+#[test]
+fn files_wait_until_they_are_saved() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let file = |name: &str| NewFile { name: name.to_owned(), size: 5, reference: vec![1, 2, 3] };
+    let (key, second) = write(&store, |change| {
+        let key = change.receive(&incoming(1, 1))?.unwrap();
+        change.add_file(key, &file("a.txt"))?;
+        Ok((key, change.add_file(key, &file("b.txt"))?))
+    });
+    assert_eq!(second.place, 1);
+    assert_eq!(read(&store, |view| view.file_count()), 2);
+    let path = Path::new("/tmp/a b.txt");
+    write(&store, |change| change.file_saved(FileKey { inbox: key, place: 0 }, path));
+    let rows = read(&store, |view| view.files(key));
+    assert_eq!(rows[0].path.as_deref(), Some(path));
+    let waiting = read(&store, |view| view.files_to_fetch());
+    assert_eq!((waiting.len(), &waiting[0].file), (1, &file("b.txt")));
+}
+
+fn cursor_key() -> CursorKey {
+    CursorKey { account: account(1), namespace: -1, member: NodeId::from_bytes([3; 32]) }
+}
+
+#[test]
+fn cursor_moves_forwards_in_one_database_and_anywhere_in_another() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let cursor = |id, sequence| Cursor { store: StoreId::from_bytes([id; 16]), sequence };
+    let moved = |next| {
+        write(&store, |change| change.set_cursor(&cursor_key(), &next));
+        read(&store, |view| view.cursor(&cursor_key())).unwrap()
+    };
+    assert_eq!(moved(cursor(1, 40)), cursor(1, 40));
+    assert_eq!(moved(cursor(1, 30)), cursor(1, 40));
+    assert_eq!(moved(cursor(2, 3)), cursor(2, 3));
+    let elsewhere = CursorKey { namespace: 0, ..cursor_key() };
+    assert_eq!(read(&store, |view| view.cursor(&elsewhere)), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Against a map that does the same.
+    #[test]
+    fn seen_is_new_once_until_it_expires(
+        steps in prop::collection::vec((0..6u8, 0..50u64, any::<bool>()), 1..40),
+    ) {
+        let temp = Temp::new();
+        let store = temp.open();
+        let mut model: BTreeMap<u8, u64> = BTreeMap::new();
+        for (n, time, is_sweep) in steps {
+            if is_sweep {
+                let forgotten = write(&store, |change| change.forget_seen(at(time)));
+                let before = model.len();
+                model.retain(|_, expires| *expires > time);
+                prop_assert_eq!(forgotten, before - model.len());
+            } else {
+                let hash = Digest::from_bytes([n; 32]);
+                let is_new = write(&store, |change| change.see(&hash, at(time)));
+                prop_assert_eq!(is_new, !model.contains_key(&n));
+                let expires = model.entry(n).or_insert(time);
+                *expires = time.max(*expires);
+            }
+        }
+        for n in 0..6 {
+            let hash = Digest::from_bytes([n; 32]);
+            prop_assert_eq!(read(&store, |view| view.is_seen(&hash)), model.contains_key(&n));
+        }
+    }
+
+    #[test]
+    fn every_message_comes_back_as_it_was_kept(
+        text in "\\PC{0,300}",
+        counter in 0..=i64::MAX as u64,
+        sent in 0..=i64::MAX as u64,
+        hash in any::<[u8; 32]>(),
+    ) {
+        let temp = Temp::new();
+        let store = temp.open();
+        let message = NewInboxMessage {
+            text,
+            counter,
+            sent: Timestamp::from_millis(sent),
+            hash: Digest::from_bytes(hash),
+            ..incoming(1, 1)
+        };
+        write(&store, |change| change.receive(&message));
+        let row = read(&store, |view| view.incoming(&account(1), &message.message));
+        prop_assert_eq!(row.map(|row| row.message), Some(message));
+    }
+}

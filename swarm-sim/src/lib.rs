@@ -1,1 +1,33 @@
-//! Placeholder.
+//! A simulator of Enjambre networks, for choosing parameters and measuring what they cost.
+//!
+//! It runs the protocol's own code (the swarm map, path selection, onion packets) over networks
+//! that are described by a [`scenario`] file. Two engines exist: [`churn`] computes one directory
+//! step after the other while nodes come and go; [`onion`] sends real packets through real nodes
+//! in virtual time. A run has replicates that share nothing but the scenario; they run on as many
+//! threads as wanted, and their results and digests are merged in their order.
+//!
+//! Not here: closed forms, Monte Carlo without a network, mailboxes and directory voting. The
+//! crate depends on the protocol crate only.
+//!
+//! # Invariants
+//!
+//! - *Repeatable*: a run is a function of scenario, seed and number of replicates. Neither the
+//!   number of threads nor the order in which they finish shows in its results or its digest.
+//! - *Own streams*: each entity draws from random streams of its own, so adding one shifts no
+//!   other's draws.
+//! - *Whole numbers*: virtual time is in nanoseconds; events are ordered by time, kind, source and
+//!   the source's own counter.
+#![forbid(unsafe_code)]
+
+pub mod churn;
+pub mod metric;
+pub mod net;
+pub mod onion;
+pub mod output;
+pub mod population;
+pub mod queue;
+pub mod run;
+pub mod scenario;
+pub mod stats;
+pub mod stream;
+pub mod trace;

@@ -3,7 +3,7 @@
 //! A link is one QUIC connection between a client and a node or between two nodes. The side that
 //! connected opens streams, one a request; the other side answers. Everything here is pure: the
 //! sockets are in the crate `enjambre-link`, which has no constant or layout of its own.
-//! Specified in 04 links.
+//! Specified in 04 links; the test vectors are `specs/vectors/links.json`.
 //!
 //! # Invariants
 //!
@@ -15,6 +15,8 @@ pub mod code;
 pub mod frame;
 pub mod head;
 mod refusal;
+#[cfg(test)]
+mod vectors;
 
 use core::time::Duration;
 

@@ -109,6 +109,15 @@ impl Link {
         })
     }
 
+    /// Keep-alives that came over QUIC.
+    #[cfg(test)]
+    pub(crate) fn pings_received(&self) -> u64 {
+        match &self.0.connection {
+            Connection::Quic(connection) => connection.pings_received(),
+            Connection::Memory(_) => 0,
+        }
+    }
+
     /// A stream without a head, to be misused.
     #[cfg(test)]
     pub(crate) async fn open_raw(&self) -> Result<crate::transport::Halves, LinkError> {

@@ -157,6 +157,11 @@ impl Connection {
         self.0.set_send_window(u64::from(NODE_WINDOW));
     }
 
+    #[cfg(test)]
+    pub(crate) fn pings_received(&self) -> u64 {
+        self.0.stats().frame_rx.ping
+    }
+
     pub(crate) fn close(&self, code: Code) {
         self.0.close(varint(code), b"");
     }

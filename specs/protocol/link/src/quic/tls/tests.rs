@@ -171,6 +171,10 @@ fn two_hellos_of_one_client_share_nothing_but_its_settings() {
     assert_eq!((one[38], two[38]), (0, 0));
     let share = |hello: &[u8]| extensions(hello).into_iter().find(|(kind, _)| *kind == 51);
     assert_ne!(share(&one), share(&two));
+    // A list of 2 bytes' length, and each share with group and length: the hybrid's 1184 bytes of
+    // ML-KEM-768 and 32 of X25519, then 32 of X25519 alone.
+    let lengths = share(&one).map(|(_, body)| body.len());
+    assert_eq!(lengths, Some(2 + (4 + 1184 + 32) + (4 + 32)));
 }
 
 /// The extensions of a client hello: number and body.

@@ -1,0 +1,72 @@
+//! Directory steps while nodes come and go: what the swarm map asks of its members.
+//!
+//! Each step is one document. Before it nodes join, leave or lose their stores; then the
+//! protocol's own [`transition`](enjambre_protocol::swarm::transition) computes the swarms, and every step is checked against its
+//! invariants. Members that have to state their readiness do so after a fixed number of
+//! documents; what they would copy meanwhile is not simulated, nor are authorities that disagree.
+
+mod history;
+mod measure;
+
+pub(crate) use measure::merge;
+
+use enjambre_protocol::id::Digest;
+use enjambre_protocol::swarm::invariants::{self, Violation};
+
+use crate::scenario::Churn;
+use crate::stream::Streams;
+use crate::trace::Trace;
+use history::History;
+pub(crate) use measure::Measures;
+
+/// Why a history was given up: the protocol's code broke a promise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChurnError {
+    /// An invariant of the swarm map does not hold.
+    #[error("step {step}: {violation}")]
+    Violation {
+        /// The step, counted from 1.
+        step: u32,
+        /// What does not hold.
+        violation: Violation,
+    },
+    /// The number of a configuration went back, or stayed although it changed.
+    #[error("step {step}: a configuration changed without a higher number")]
+    Number {
+        /// The step.
+        step: u32,
+    },
+}
+
+/// What one replicate gives.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) digest: Digest,
+    pub(crate) events: u64,
+    pub(crate) measures: Measures,
+}
+
+/// Runs one replicate.
+pub(crate) fn run(churn: &Churn, streams: &Streams) -> Result<Outcome, ChurnError> {
+    let mut history = History::new(churn, streams);
+    let mut measures = Measures::default();
+    let mut trace = Trace::new();
+    // The first document is where the history starts; it moves nobody.
+    history.advance();
+    for steps in &churn.steps {
+        for _ in 0..steps.times {
+            let happened = history.happen(steps);
+            let before = history.advance();
+            let step = history.step();
+            invariants::check(history.state(), history.nodes(), &churn.params)
+                .map_err(|violation| ChurnError::Violation { step, violation })?;
+            if !history.numbers_grow(&before) {
+                return Err(ChurnError::Number { step });
+            }
+            trace.event(&[&step.to_le_bytes(), &history.encoded_state()]);
+            measures.step(&history, &before, happened);
+        }
+    }
+    Ok(Outcome { events: trace.events(), digest: trace.finish(), measures })
+}

@@ -1,0 +1,217 @@
+//! The `swarm-sim` command.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+use swarm_sim::output;
+use swarm_sim::run::{RunConfig, RunError, RunReport, run};
+use swarm_sim::scenario::{BUILT_IN, Scenario, ScenarioError};
+
+/// Simulates Enjambre networks with the protocol's own code.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Example: swarm-sim run onion --seed 1")]
+struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run a scenario and print what it found, with its digest.
+    #[command(after_help = "Example: swarm-sim run churn --seed 7 --out runs/churn-7")]
+    Run {
+        #[command(flatten)]
+        which: Which,
+        /// Threads; as many as there are cores unless set. They do not show in the results.
+        #[arg(long)]
+        threads: Option<NonZeroUsize>,
+        /// Also write results.json, metrics.csv and a table of single events into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// List the built-in scenarios.
+    #[command(after_help = "Example: swarm-sim scenarios --json")]
+    Scenarios {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a scenario on 1, 2 and 8 threads and compare the digests.
+    #[command(after_help = "Example: swarm-sim verify-determinism onion")]
+    VerifyDeterminism {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// A built-in scenario's name, or a scenario file.
+    #[arg(value_name = "NAME|FILE")]
+    scenario: String,
+    /// Seed of all random streams.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Replicates, instead of the scenario's number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    replicates: Option<u32>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Which {
+    fn config(&self, scenario: &Scenario, threads: NonZeroUsize) -> RunConfig {
+        let replicates = self.replicates.unwrap_or(scenario.replicates);
+        RunConfig { seed: self.seed, replicates, threads }
+    }
+}
+
+/// Why a command ended without its result.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("cannot write to {folder}: {source}")]
+    Write { folder: String, source: std::io::Error },
+    #[error("digests differ: {digests}")]
+    Differ { digests: String },
+}
+
+impl CommandError {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Scenario(_) => "scenario",
+            Self::Run(_) => "invariant",
+            Self::Write { .. } => "write",
+            Self::Differ { .. } => "determinism",
+        }
+    }
+
+    /// 2 for what the caller can correct, 1 for a failure.
+    const fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Scenario(_)) { 2 } else { 1 }
+    }
+}
+
+fn main() -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return wrong_use(&error),
+    };
+    let as_json = match &command.action {
+        Action::Run { which, .. } | Action::VerifyDeterminism { which } => which.json,
+        Action::Scenarios { json } => *json,
+    };
+    match execute(command.action) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            if as_json {
+                let (kind, text) = (error.kind(), error.to_string());
+                eprintln!("{}", json!({"error": {"kind": kind, "text": text, "retry": "never"}}));
+            } else {
+                eprintln!("swarm-sim: {error}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Help and version are no errors; all else is said in one sentence.
+fn wrong_use(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print!("{error}");
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim);
+    let sentence: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+    let sentence = sentence.join(" ");
+    let sentence = sentence.trim().trim_start_matches("error: ");
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprintln!("swarm-sim: say what to do: run, scenarios or verify-determinism (see --help)");
+    } else {
+        eprintln!("swarm-sim: {sentence} (see --help)");
+    }
+    ExitCode::from(2)
+}
+
+fn execute(action: Action) -> Result<String, CommandError> {
+    match action {
+        Action::Run { which, threads, out } => {
+            let scenario = Scenario::load(&which.scenario)?;
+            let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            let config = which.config(&scenario, threads.unwrap_or(cores));
+            let report = run(&scenario, &config)?;
+            if let Some(folder) = out {
+                output::write(&report, &folder).map_err(|source| CommandError::Write {
+                    folder: folder.display().to_string(),
+                    source,
+                })?;
+            }
+            Ok(shown(&report, &which))
+        }
+        Action::Scenarios { json } => list(json),
+        Action::VerifyDeterminism { which } => verify(&which),
+    }
+}
+
+fn shown(report: &RunReport, which: &Which) -> String {
+    if which.json { format!("{}\n", output::to_json(report)) } else { output::to_text(report) }
+}
+
+fn list(as_json: bool) -> Result<String, CommandError> {
+    let mut text = String::new();
+    for built_in in BUILT_IN {
+        let scenario = Scenario::load(built_in.name)?;
+        let (name, engine, about) = (&scenario.name, scenario.engine.name(), &scenario.about);
+        let line = if as_json {
+            let replicates = scenario.replicates;
+            json!({"name": name, "engine": engine, "about": about, "replicates": replicates})
+                .to_string()
+        } else {
+            format!("{name:10} {about}")
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Threads that a digest must not depend on.
+const THREADS: [usize; 3] = [1, 2, 8];
+
+fn verify(which: &Which) -> Result<String, CommandError> {
+    let scenario = Scenario::load(&which.scenario)?;
+    let mut found = Vec::new();
+    for threads in THREADS {
+        let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        let report = run(&scenario, &which.config(&scenario, threads))?;
+        found.push((threads, report.digest, report.metrics, report.replicates));
+    }
+    let lines: Vec<String> =
+        found.iter().map(|(threads, digest, ..)| format!("{threads} threads: {digest}")).collect();
+    let same = |pair: &[(_, _, _, _)]| (&pair[0].1, &pair[0].2) == (&pair[1].1, &pair[1].2);
+    if !found.windows(2).all(same) {
+        return Err(CommandError::Differ { digests: lines.join(", ") });
+    }
+    let digest = found.first().map(|(_, digest, ..)| digest.to_string()).unwrap_or_default();
+    let replicates = found.first().map_or(0, |(.., replicates)| *replicates);
+    if which.json {
+        let line = json!({
+            "scenario": scenario.name, "seed": which.seed, "replicates": replicates,
+            "threads": THREADS, "digest": digest, "same": true,
+        });
+        return Ok(format!("{line}\n"));
+    }
+    Ok(format!("{}\nthe same, over {replicates} replicates\n", lines.join("\n")))
+}

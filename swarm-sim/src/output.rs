@@ -1,0 +1,129 @@
+//! What a run prints and writes.
+
+use core::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::metric::{Method, Metric, Table};
+use crate::run::RunReport;
+
+/// The report as one JSON object. Counts end in a noun, times are in the metric's unit, ids are
+/// strings.
+pub fn to_json(report: &RunReport) -> Value {
+    let named = |metric: &Metric| {
+        let value = serde_json::to_value(metric).unwrap_or_default();
+        (metric.name.to_owned(), value)
+    };
+    let metrics: Map<String, Value> = report.metrics.iter().map(named).collect();
+    json!({
+        "scenario": report.scenario,
+        "engine": report.engine,
+        "seed": report.seed,
+        "replicates": report.replicates,
+        "events": report.events,
+        "digest": report.digest.to_string(),
+        "metrics": metrics,
+    })
+}
+
+/// The report for people.
+pub fn to_text(report: &RunReport) -> String {
+    let mut text = format!(
+        "{} ({}), seed {}, {} replicates, {} events\n\n",
+        report.scenario, report.engine, report.seed, report.replicates, report.events
+    );
+    let width = report.metrics.iter().map(|metric| metric.name.len()).max().unwrap_or(0);
+    for metric in &report.metrics {
+        let name = metric.name;
+        let line = format!("{name:width$}  {}", figure(metric));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let _ = writeln!(text, "\ndigest {}", report.digest);
+    text
+}
+
+fn figure(metric: &Metric) -> String {
+    let Some(value) = metric.value else { return "nothing observed".to_owned() };
+    let mut text = format!("{} {}", number(value), metric.unit);
+    if let Some(interval) = metric.interval() {
+        let _ = write!(text, "  [{}, {}]", number(interval.low), number(interval.high));
+        text.push_str(match metric.interval {
+            Method::Wilson => " Wilson",
+            Method::Replicates => " over replicates",
+            Method::OrderStatistics => " order statistics",
+            Method::None => "",
+        });
+    }
+    if let Some(interval) = metric.over_replicates() {
+        let (low, high) = (number(interval.low), number(interval.high));
+        let _ = write!(text, ", [{low}, {high}] over replicates");
+    }
+    if let Some(expected) = metric.expected {
+        let _ = write!(text, "  expected {}", number(expected));
+    }
+    text
+}
+
+/// Whole numbers whole, others with as many digits as one reads.
+fn number(value: f64) -> String {
+    if value == value.trunc() {
+        format!("{value:.0}")
+    } else if value.abs() >= 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.4}")
+    }
+}
+
+/// Writes `results.json`, `metrics.csv` and the table of single events into a folder, which is
+/// made if need be.
+pub fn write(report: &RunReport, folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let json = serde_json::to_string_pretty(&to_json(report)).map_err(io::Error::other)?;
+    std::fs::write(folder.join("results.json"), json + "\n")?;
+    std::fs::write(folder.join("metrics.csv"), metrics_csv(&report.metrics))?;
+    let table = &report.table;
+    std::fs::write(folder.join(table.name).with_extension("csv"), table_csv(table))
+}
+
+fn metrics_csv(metrics: &[Metric]) -> String {
+    let mut text = String::from("metric,value,ci_low,ci_high,interval,unit,samples,expected\n");
+    for metric in metrics {
+        let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let interval = match metric.interval {
+            Method::Wilson => "wilson",
+            Method::Replicates => "replicates",
+            Method::OrderStatistics => "order-statistics",
+            Method::None => "none",
+        };
+        let _ = writeln!(
+            text,
+            "{},{},{},{},{interval},{},{},{}",
+            metric.name,
+            cell(metric.value),
+            cell(metric.ci_low),
+            cell(metric.ci_high),
+            metric.unit,
+            metric.samples,
+            cell(metric.expected),
+        );
+    }
+    text
+}
+
+fn table_csv(table: &Table) -> String {
+    let mut text = table.columns.join(",");
+    text.push('\n');
+    for row in &table.rows {
+        let cells: Vec<String> = row
+            .iter()
+            .map(|cell| cell.map(|value| value.to_string()).unwrap_or_default())
+            .collect();
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    text
+}

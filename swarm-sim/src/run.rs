@@ -1,0 +1,149 @@
+//! Running a scenario: replicates on threads, merged in their order.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use enjambre_protocol::id::Digest;
+
+use crate::churn::{self, ChurnError};
+use crate::metric::{Metric, Table};
+use crate::onion::{self, OnionSimError};
+use crate::scenario::{Engine, Scenario};
+use crate::stream::Streams;
+use crate::trace::run_digest;
+
+/// How a scenario is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunConfig {
+    /// The seed of all random streams.
+    pub seed: u64,
+    /// Replicates.
+    pub replicates: u32,
+    /// Threads that replicates are spread over. It does not show in the results.
+    pub threads: NonZeroUsize,
+}
+
+/// What a run found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The engine's name.
+    pub engine: &'static str,
+    /// The seed.
+    pub seed: u64,
+    /// Replicates.
+    pub replicates: u32,
+    /// The digest of all events of all replicates.
+    pub digest: Digest,
+    /// Events in all replicates.
+    pub events: u64,
+    /// The figures.
+    pub metrics: Vec<Metric>,
+    /// Single events.
+    pub table: Table,
+}
+
+impl RunReport {
+    /// A figure by its name.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == name)
+    }
+}
+
+/// A run that found the protocol's code, or the simulator's, to break a promise.
+#[derive(Debug, thiserror::Error)]
+#[error("{scenario} with seed {seed} failed in replicate {replicate}: {source}")]
+pub struct RunError {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The first replicate that failed.
+    pub replicate: u32,
+    /// What happened.
+    pub source: EngineError,
+}
+
+/// An engine's error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Of the churn engine.
+    #[error(transparent)]
+    Churn(#[from] ChurnError),
+    /// Of the onion engine.
+    #[error(transparent)]
+    Onion(#[from] OnionSimError),
+}
+
+/// Runs a scenario.
+pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunError> {
+    let streams = |replicate| Streams::new(config.seed, &scenario.name, replicate);
+    let failed = |(replicate, source)| RunError {
+        scenario: scenario.name.clone(),
+        seed: config.seed,
+        replicate,
+        source,
+    };
+    let (digests, events, (metrics, table)) = match &scenario.engine {
+        Engine::Churn(spec) => {
+            let outcomes = spread(config, |replicate| churn::run(spec, &streams(replicate)));
+            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
+            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
+            let events = outcomes.iter().map(|o| o.events).sum();
+            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
+            (digests, events, churn::merge(&measures))
+        }
+        Engine::Onion(spec) => {
+            let outcomes = spread(config, |replicate| onion::run(spec, &streams(replicate)));
+            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
+            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
+            let events = outcomes.iter().map(|o| o.events).sum();
+            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
+            (digests, events, onion::merge(spec, &measures))
+        }
+    };
+    Ok(RunReport {
+        scenario: scenario.name.clone(),
+        engine: scenario.engine.name(),
+        seed: config.seed,
+        replicates: config.replicates,
+        digest: run_digest(&digests),
+        events,
+        metrics,
+        table,
+    })
+}
+
+/// Where a thread leaves what came of one replicate.
+struct Slot<T, E> {
+    replicate: u32,
+    outcome: Mutex<Option<Result<T, E>>>,
+}
+
+/// Runs all replicates and gives their outcomes in their order, or the first failure by that order.
+fn spread<T: Send, E: Send>(
+    config: &RunConfig,
+    one: impl Fn(u32) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, (u32, E)> {
+    let empty = |replicate| Slot { replicate, outcome: Mutex::new(None) };
+    let slots: Vec<Slot<T, E>> = (0..config.replicates).map(empty).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..config.threads.get().min(slots.len()) {
+            scope.spawn(|| {
+                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = one(slot.replicate);
+                    *slot.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                }
+            });
+        }
+    });
+    let outcomes = slots.into_iter().filter_map(|Slot { replicate, outcome }| {
+        let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+        Some(outcome.map_err(|error| (replicate, error)))
+    });
+    outcomes.collect()
+}

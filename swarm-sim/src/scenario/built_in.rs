@@ -1,0 +1,30 @@
+//! The scenarios that can be run by name from any folder.
+
+/// A scenario that is part of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltIn {
+    /// What it is called.
+    pub name: &'static str,
+    /// The file's text.
+    pub text: &'static str,
+}
+
+/// All of them, by name.
+pub const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn { name: "churn", text: include_str!("../../scenarios/churn.toml") },
+    BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn built_in_scenarios_are_valid_and_named_as_their_files() {
+        for built_in in BUILT_IN {
+            let scenario = Scenario::load(built_in.name);
+            assert_eq!(scenario.map(|s| s.name).ok().as_deref(), Some(built_in.name));
+        }
+    }
+}

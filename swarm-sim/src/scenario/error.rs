@@ -1,0 +1,87 @@
+//! Why there is no scenario to run.
+
+use core::ops::Range;
+
+use super::BUILT_IN;
+
+/// Why a scenario was not loaded. All of them are for the caller to correct.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// Neither a built-in name nor a file.
+    #[error("no scenario is called {name}: give a file, or one of {}", names())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("{file}, line {line}{}: {what}", in_key(.key.as_deref()))]
+    Invalid {
+        /// The file.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// The key on that line, if one stands there.
+        key: Option<String>,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+fn names() -> String {
+    BUILT_IN.iter().map(|built_in| built_in.name).collect::<Vec<_>>().join(", ")
+}
+
+fn in_key(key: Option<&str>) -> String {
+    key.map(|key| format!(", {key}")).unwrap_or_default()
+}
+
+/// What is wrong, and where in the text.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) at: Option<Range<usize>>,
+    pub(super) what: String,
+}
+
+impl Fault {
+    pub(super) fn new(at: Range<usize>, what: impl Into<String>) -> Self {
+        Self { at: Some(at), what: what.into() }
+    }
+
+    pub(super) fn into_error(self, file: &str, text: &str) -> ScenarioError {
+        let start = self.at.map_or(0, |at| at.start).min(text.len());
+        let before = text.get(..start).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let what = self.what.lines().collect::<Vec<_>>().join(" ");
+        ScenarioError::Invalid { file: file.to_owned(), line, key: key_at(text, start), what }
+    }
+}
+
+impl From<toml::de::Error> for Fault {
+    fn from(error: toml::de::Error) -> Self {
+        Self { at: error.span(), what: error.message().to_owned() }
+    }
+}
+
+/// The key whose value starts at `start`, with the table it stands in.
+fn key_at(text: &str, start: usize) -> Option<String> {
+    let line_start = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(line_start..)?.lines().next()?;
+    if line.trim_start().starts_with('[') {
+        return Some(line.trim().to_owned());
+    }
+    let (key, _) = line.split_once('=')?;
+    let mut tables = text.get(..line_start)?.lines().rev().filter(|line| line.starts_with('['));
+    let table = tables.next().map(|line| line.split(']').next().unwrap_or(line));
+    let table = table.map(|line| line.trim_start_matches('[').trim());
+    let key = key.trim();
+    Some(table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}")))
+}

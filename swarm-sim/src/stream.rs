@@ -1,0 +1,270 @@
+//! Random streams: one for each entity and purpose, and how numbers are drawn from them.
+//!
+//! A stream's key is a digest of seed, scenario, replicate, entity and purpose. So two entities
+//! never share a stream, and neither threads nor further entities shift anyone's draws. All
+//! arithmetic is the same on every platform: whole numbers, IEEE 754 basics, and `libm`.
+
+use core::time::Duration;
+
+use enjambre_protocol::crypto;
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::scenario::Share;
+
+const LABEL: &str = "enjambre/simulation-stream/1";
+
+/// Who draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    /// The network as a whole.
+    World,
+    /// A node, by its index.
+    Node(u32),
+    /// A client, by its index.
+    Client(u32),
+    /// The two ends of a link, in ascending order.
+    Pair(u32, u32),
+}
+
+impl Entity {
+    fn to_bytes(self) -> [u8; 9] {
+        let (kind, a, b) = match self {
+            Self::World => (0, 0, 0),
+            Self::Node(index) => (1, index, 0),
+            Self::Client(index) => (2, index, 0),
+            Self::Pair(low, high) => (3, low, high),
+        };
+        let mut bytes = [kind; 9];
+        bytes[1..5].copy_from_slice(&a.to_le_bytes());
+        bytes[5..].copy_from_slice(&b.to_le_bytes());
+        bytes
+    }
+}
+
+/// Makes the streams of one replicate.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    seed: u64,
+    scenario: String,
+    replicate: u32,
+}
+
+impl Streams {
+    /// The streams of a replicate. `scenario` is the scenario's name.
+    pub fn new(seed: u64, scenario: &str, replicate: u32) -> Self {
+        Self { seed, scenario: scenario.to_owned(), replicate }
+    }
+
+    /// The stream of `entity` for `purpose`, from its beginning.
+    pub fn stream(&self, entity: Entity, purpose: &'static str) -> Stream {
+        let key = crypto::digest(
+            LABEL,
+            &[
+                &self.seed.to_le_bytes(),
+                self.scenario.as_bytes(),
+                &self.replicate.to_le_bytes(),
+                &entity.to_bytes(),
+                purpose.as_bytes(),
+            ],
+        );
+        Stream(ChaCha12Rng::from_seed(*key.as_bytes()))
+    }
+}
+
+/// One stream of random numbers.
+#[derive(Clone, Debug)]
+pub struct Stream(ChaCha12Rng);
+
+impl Stream {
+    /// The generator itself, for the protocol's functions.
+    pub const fn rng(&mut self) -> &mut ChaCha12Rng {
+        &mut self.0
+    }
+
+    /// Random bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Uniform below `bound`, without bias; 0 for a bound of 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 {
+            return 0;
+        }
+        let reject_from = u64::MAX - (u64::MAX % bound + 1) % bound;
+        loop {
+            let value = self.0.next_u64();
+            if value <= reject_from {
+                return value % bound;
+            }
+        }
+    }
+
+    /// A uniform index of a list of `len`.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap_or(0)
+    }
+
+    /// True with probability `share`.
+    pub fn chance(&mut self, share: Share) -> bool {
+        self.below(Share::WHOLE) < share.parts()
+    }
+
+    /// `count` different numbers below `bound`, in random order; all of them if there are fewer.
+    pub fn choose(&mut self, count: usize, bound: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..bound).collect();
+        let count = count.min(bound);
+        for at in 0..count {
+            let other = at + self.index(bound - at);
+            all.swap(at, other);
+        }
+        all.truncate(count);
+        all
+    }
+
+    /// Uniform in (0, 1], in steps of 2⁻⁵³.
+    pub fn unit(&mut self) -> f64 {
+        ((self.0.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform from zero to `most`, both included.
+    pub fn up_to(&mut self, most: Duration) -> Duration {
+        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.below(nanos.saturating_add(1)))
+    }
+
+    /// Exponential with this mean.
+    pub fn exponential(&mut self, mean: Duration) -> Duration {
+        let times = -libm::log(self.unit());
+        scaled(mean, times)
+    }
+
+    /// Gamma with this mean and shape; the variance is mean² / shape. Marsaglia and Tsang, "A
+    /// simple method for generating gamma variables", 2000.
+    pub fn gamma(&mut self, mean: Duration, shape: f64) -> Duration {
+        let times = if shape < 1.0 {
+            self.gamma_from_one(shape + 1.0) * libm::pow(self.unit(), shape.recip())
+        } else {
+            self.gamma_from_one(shape)
+        };
+        scaled(mean, times / shape)
+    }
+
+    /// Gamma of scale 1 and a shape of at least 1.
+    fn gamma_from_one(&mut self, shape: f64) -> f64 {
+        let d = shape - 1.0 / 3.0;
+        let c = (9.0 * d).sqrt().recip();
+        loop {
+            let normal = self.normal();
+            let root = 1.0 + c * normal;
+            if root <= 0.0 {
+                continue;
+            }
+            let cube = root * root * root;
+            let bound = 0.5 * normal * normal + d - d * cube + d * libm::log(cube);
+            if libm::log(self.unit()) < bound {
+                return d * cube;
+            }
+        }
+    }
+
+    /// Standard normal, by the polar method.
+    fn normal(&mut self) -> f64 {
+        loop {
+            let (x, y) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
+            let square = x * x + y * y;
+            if square > 0.0 && square < 1.0 {
+                return x * (-2.0 * libm::log(square) / square).sqrt();
+            }
+        }
+    }
+}
+
+fn scaled(mean: Duration, times: f64) -> Duration {
+    Duration::try_from_secs_f64(mean.as_secs_f64() * times).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(entity: Entity, purpose: &'static str) -> Stream {
+        Streams::new(1, "test", 0).stream(entity, purpose)
+    }
+
+    #[test]
+    fn every_part_of_the_key_makes_another_stream() {
+        let first =
+            |streams: Streams, entity, purpose| streams.stream(entity, purpose).bytes::<16>();
+        let base = || Streams::new(1, "test", 0);
+        let mut drawn = vec![
+            first(base(), Entity::World, "a"),
+            first(Streams::new(2, "test", 0), Entity::World, "a"),
+            first(Streams::new(1, "other", 0), Entity::World, "a"),
+            first(Streams::new(1, "test", 1), Entity::World, "a"),
+            first(base(), Entity::Node(0), "a"),
+            first(base(), Entity::Client(0), "a"),
+            first(base(), Entity::Pair(0, 0), "a"),
+            first(base(), Entity::World, "b"),
+        ];
+        assert_eq!(drawn[0], first(base(), Entity::World, "a"));
+        let len = drawn.len();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), len);
+    }
+
+    #[test]
+    fn below_reaches_every_number_about_equally_often() {
+        let mut stream = stream(Entity::World, "below");
+        let mut counts = [0u32; 7];
+        for _ in 0..70_000 {
+            counts[stream.index(7)] += 1;
+        }
+        // 10 000 expected, with a standard deviation of 93.
+        assert!(counts.iter().all(|count| count.abs_diff(10_000) < 400), "{counts:?}");
+        assert_eq!(stream.below(0), 0);
+        assert_eq!(stream.below(1), 0);
+    }
+
+    #[test]
+    fn choose_gives_different_numbers() {
+        let mut stream = stream(Entity::World, "choose");
+        let mut chosen = stream.choose(30, 40);
+        chosen.sort_unstable();
+        chosen.dedup();
+        assert_eq!(chosen.len(), 30);
+        assert!(chosen.iter().all(|number| *number < 40));
+        assert_eq!(stream.choose(5, 3).len(), 3);
+    }
+
+    /// Mean and variance over `n` draws, in seconds.
+    fn moments(n: u32, mut draw: impl FnMut() -> Duration) -> (f64, f64) {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for _ in 0..n {
+            let value = draw().as_secs_f64();
+            sum += value;
+            squares += value * value;
+        }
+        let mean = sum / f64::from(n);
+        (mean, squares / f64::from(n) - mean * mean)
+    }
+
+    #[test]
+    fn delays_have_their_mean_and_variance() {
+        let mean = Duration::from_secs(2);
+        for shape in [0.5, 1.0, 4.0] {
+            let mut stream = stream(Entity::World, "gamma");
+            let (found, variance) = moments(100_000, || stream.gamma(mean, shape));
+            // Standard error of the mean at most 0.009, that of the variance at most 0.1.
+            assert!((found - 2.0).abs() < 0.05, "shape {shape}: mean {found}");
+            assert!((variance - 4.0 / shape).abs() < 0.5, "shape {shape}: variance {variance}");
+        }
+        let mut stream = stream(Entity::World, "exponential");
+        let (found, variance) = moments(100_000, || stream.exponential(mean));
+        assert!((found - 2.0).abs() < 0.05 && (variance - 4.0).abs() < 0.3);
+    }
+}

@@ -1,0 +1,118 @@
+//! The command as people and scripts use it: output, files, exit codes.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn swarm_sim(folder: &Path, line: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_swarm-sim");
+    Command::new(program).args(line.split_whitespace()).current_dir(folder).output().unwrap()
+}
+
+/// Exit code, standard output, standard error.
+fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
+    let output = swarm_sim(folder, line);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn commands_of_the_readme_work_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = include_str!("../README.md");
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("swarm-sim "));
+    let mut run = 0;
+    for line in lines {
+        let line = line.split('#').next().unwrap_or(line);
+        let (code, out, error) = said(folder.path(), line);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "swarm-sim {line}");
+        assert!(!out.is_empty(), "swarm-sim {line}");
+        run += 1;
+    }
+    assert_eq!(run, 3);
+    assert!(folder.path().join("runs/churn/results.json").is_file());
+}
+
+#[test]
+fn json_says_what_the_files_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = said(folder.path(), "run onion --replicates 1 --seed 9 --json --out a");
+    assert_eq!(code, Some(0));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let file = std::fs::read_to_string(folder.path().join("a/results.json")).unwrap();
+    assert_eq!(report, serde_json::from_str::<Value>(&file).unwrap());
+    assert_eq!(report["seed"], 9);
+    assert_eq!(report["digest"].as_str().map(str::len), Some(64));
+    let latency = &report["metrics"]["latency_p50"];
+    assert_eq!(
+        (latency["unit"].as_str(), latency["interval"].as_str()),
+        (Some("ms"), Some("order-statistics"))
+    );
+    let requests = std::fs::read_to_string(folder.path().join("a/requests.csv")).unwrap();
+    // A header, and 20 clients with 10 requests each.
+    assert_eq!(requests.lines().count(), 201);
+    let metrics = std::fs::read_to_string(folder.path().join("a/metrics.csv")).unwrap();
+    assert_eq!(Some(metrics.lines().count() - 1), report["metrics"].as_object().map(|m| m.len()));
+}
+
+#[test]
+fn scenarios_are_listed_one_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = said(folder.path(), "scenarios --json");
+    let names: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone())
+        .collect();
+    assert_eq!((code, names), (Some(0), vec!["churn".into(), "onion".into()]));
+}
+
+#[test]
+fn wrong_use_exits_2_with_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "version = 1\nengine = \"onion\"\nodd = 1\n")
+        .unwrap();
+    for (line, part) in [
+        ("", "say what to do"),
+        ("runn churn", "unrecognized subcommand"),
+        ("run", "NAME|FILE"),
+        ("run churn --seed x", "invalid value 'x'"),
+        ("run churn --replicates 0", "0 is not in"),
+        ("run garlic", "one of churn, onion"),
+        ("run bad.toml", "bad.toml, line"),
+        ("run missing.toml", "cannot read missing.toml"),
+        ("verify-determinism garlic", "one of churn, onion"),
+    ] {
+        let (code, out, error) = said(folder.path(), line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "swarm-sim {line}");
+        assert!(error.starts_with("swarm-sim: ") && error.contains(part), "{line}: {error}");
+        assert_eq!(error.lines().count(), 1, "{line}: {error}");
+    }
+}
+
+#[test]
+fn error_is_json_where_json_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, error) = said(folder.path(), "run garlic --json");
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, error["error"]["kind"].as_str()), (Some(2), Some("scenario")));
+}
+
+#[test]
+fn folder_that_cannot_be_written_exits_1() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("taken"), "").unwrap();
+    let (code, _, error) = said(folder.path(), "run onion --replicates 1 --out taken/x");
+    assert_eq!(code, Some(1));
+    assert!(error.starts_with("swarm-sim: cannot write to taken/x: "), "{error}");
+}
+
+#[test]
+fn help_has_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in ["--help", "run --help", "scenarios --help", "verify-determinism --help"] {
+        let (code, out, _) = said(folder.path(), line);
+        assert!(code == Some(0) && out.contains("Example: swarm-sim "), "{line}: {out}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Scenario files that must be refused, with the line and the key.
+#![allow(clippy::unwrap_used)]
+
+use swarm_sim::scenario::{BUILT_IN, Scenario};
+
+/// The built-in file `name` with `from` replaced, and what is said about it.
+fn refusal(name: &str, from: &str, to: &str) -> String {
+    let text = BUILT_IN.iter().find(|built_in| built_in.name == name).map(|b| b.text).unwrap();
+    assert!(text.contains(from), "{name} has no {from:?}");
+    let changed = text.replacen(from, to, 1);
+    let error = Scenario::parse("x.toml", &changed).map(|_| ()).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "more than one line: {error}");
+    error
+}
+
+/// The line of `name`'s file on which `part` stands first.
+fn line(name: &str, part: &str) -> usize {
+    let text = BUILT_IN.iter().find(|built_in| built_in.name == name).map(|b| b.text).unwrap();
+    text.split(part).next().unwrap().matches('\n').count() + 1
+}
+
+#[track_caller]
+fn refused(name: &str, from: &str, to: &str, key: &str, why: &str) {
+    let error = refusal(name, from, to);
+    let start = format!("x.toml, line {}, {key}: ", line(name, from));
+    assert!(error.starts_with(&start), "expected {start:?} in front of: {error}");
+    assert!(error.contains(why), "expected {why:?} in: {error}");
+}
+
+#[test]
+fn unknown_key_is_refused_with_line_and_key() {
+    refused("onion", "loss =", "lost =", "links.lost", "unknown field `lost`");
+    refused("onion", "contacts =", "friends =", "clients.friends", "unknown field `friends`");
+    refused("churn", "families =", "family =", "network.family", "unknown field `family`");
+    refused("churn", "drop =", "fall =", "steps.fall", "unknown field `fall`");
+}
+
+#[test]
+fn wrong_unit_is_refused_with_line_and_key() {
+    refused("onion", "\"8 s\"", "\"8 %\"", "clients.timeout", "such as \"50 ms\"");
+    refused("onion", "\"8 s\"", "8", "clients.timeout", "expected a time");
+    refused("onion", "\"8 s\"", "\"8\"", "clients.timeout", "found \"8\"");
+    refused("onion", "\"1 KiB\"", "\"1 KB\"", "clients.request", "such as \"400 B\"");
+    refused("onion", "\"0.5 %\"", "\"5 ms\"", "links.loss", "a share from");
+    refused("onion", "\"45 ms\"", "\"45\"", "links.latency", "found \"45\"");
+    refused("churn", "\"10 min\"", "\"10 m\"", "swarms.epoch", "found \"10 m\"");
+}
+
+#[test]
+fn impossible_value_is_refused_with_line_and_key() {
+    refused("onion", "\"20 %\"", "\"101 %\"", "network.malicious", "from \"0 %\" to \"100 %\"");
+    refused("onion", "nodes = 60", "nodes = 3", "network.nodes", "from 4 to 10000");
+    refused("onion", "nodes = 60", "nodes = -1", "network.nodes", "found -1");
+    refused("onion", "tries = 4", "tries = 0", "clients.tries", "from 1 to 100");
+    refused("onion", "\"1 KiB\"", "\"1 MiB\"", "clients.request", "which a packet carries");
+    refused("onion", "\"1 KiB\"", "\"8 B\"", "clients.request", "which a packet carries");
+    refused("onion", "\"1500 ms\"", "\"2 s\"", "links.give_up", "less than a quarter");
+    refused("onion", ", shape = 3", "", "links.latency", "needs a shape");
+    refused("onion", "shape = 3", "shape = 0", "links.latency", "from 0.1 to 1000");
+    refused("onion", "\"2 h\"", "\"0 s\"", "failures.up", "above zero");
+    refused("churn", "\"stated\"", "\"at once\"", "swarms.ready_after", "ready at once");
+    refused("churn", "times = 300", "times = 2000000", "steps.times", "from 1 to 1000000");
+    refused("churn", "times = 300\njoin = 1", "times = 900000\njoin = 9", "[[steps]]", "at most");
+    refused("churn", "name = \"churn\"", "name = \"Chur n\"", "name", "lower-case");
+    refused("churn", "version = 1", "version = 2", "version", "reads version 1");
+}
+
+#[test]
+fn missing_key_and_text_that_is_no_toml_are_refused() {
+    let error = refusal("onion", "tries = 4", "");
+    assert!(error.contains("[clients]: missing field `tries`"), "{error}");
+    let error = refusal("onion", "nodes = 60", "nodes = = 60");
+    assert!(error.starts_with("x.toml, line 9"), "{error}");
+    let error = refusal("onion", "engine = \"onion\"", "engine = \"garlic\"");
+    assert!(error.contains("line 4, engine: unknown variant `garlic`"), "{error}");
+}
+
+#[test]
+fn unknown_name_is_answered_with_those_that_exist() {
+    let error = Scenario::load("garlic").map(|_| ()).unwrap_err().to_string();
+    assert_eq!(error, "no scenario is called garlic: give a file, or one of churn, onion");
+    let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");
+}

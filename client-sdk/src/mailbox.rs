@@ -20,7 +20,7 @@ use enjambre_protocol::swarm::{Configuration, Member, Point, read_quorum};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::net::{Net, NetError, PathTaken};
+use crate::net::{Net, NetError, PathTaken, Waits};
 
 /// Bytes of an answer: a full page of records, or a chunk, with its fields.
 const REPLY_MAX: usize = RETRIEVE_MAX + (256 << 10);
@@ -224,7 +224,7 @@ impl Net {
         subject: &Subject,
         call: &Call,
     ) -> Result<Durable, SwarmError> {
-        let (reply, path) = self.call(key, member, call.clone(), SizeClass::K2).await?;
+        let (reply, path) = self.call(key, member, call.clone(), Waits::Write, SizeClass::K2).await?;
         let (Reply::Stored(confirmed) | Reply::Changed(confirmed) | Reply::ChunkStored(confirmed)) =
             reply
         else {
@@ -240,10 +240,11 @@ impl Net {
         key: &IsolationKey,
         member: NodeId,
         call: Call,
+        waits: Waits,
         reply_class: SizeClass,
     ) -> Result<(Reply, PathTaken), SwarmError> {
         let request = ServiceRequest::Mailbox(Request::One(Box::new(call)));
-        let answer = self.request(key, member, &request, reply_class, REPLY_MAX).await?;
+        let answer = self.request(key, member, &request, waits, reply_class, REPLY_MAX).await?;
         match answer.reply {
             ServiceReply::Mailbox(Response::One(reply)) => Ok((reply?, answer.path)),
             _ => Err(NetError::Malformed.into()),

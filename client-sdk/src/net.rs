@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 
 use crate::system as clock;
 
-pub(crate) use transport::PathTaken;
+pub(crate) use transport::{PathTaken, Waits};
 
 /// What the network part keeps over a restart. Each call is durable when it returns.
 pub(crate) trait Keep: Send + Sync {

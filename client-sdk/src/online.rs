@@ -23,7 +23,7 @@ use crate::account::Account;
 use crate::client::{Client, JoinedNetwork};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::{Subject, SwarmError};
-use crate::net::{Keep, Kept, Net, NetError};
+use crate::net::{Keep, Kept, Net, NetError, Waits};
 use crate::store::{MetaKey, Store, StoreError, StoredIdentity};
 use crate::system;
 use crate::types::{NetworkInfo, NewAccount};
@@ -272,7 +272,7 @@ async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error
             max_bytes: IDENTITY_PAGE,
             by: None,
         };
-        let page = match net.call(&key, member, Call::Retrieve(call), SizeClass::K8).await {
+        let page = match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
             Ok((Reply::Retrieved(page), _)) => page,
             Ok(_) => continue,
             Err(error) => {

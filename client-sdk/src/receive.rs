@@ -22,7 +22,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::SwarmError;
-use crate::net::{Net, NetError};
+use crate::net::{Net, NetError, Waits};
 use crate::online::authorise;
 use crate::store::{
     Change, Cursor, CursorKey, FileRow, InboxRow, NewFile, NewInboxMessage, StoreError,
@@ -37,6 +37,9 @@ const PAGE_BYTES: u32 = 1 << 20;
 
 /// The pause between two looks while waiting for a message.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A member that takes longer gets company: twice what a slow path needs.
+const HEDGE_AFTER: Duration = Duration::from_millis(1500);
 
 /// Chunks fetched at a time.
 const CHUNKS_AT_ONCE: usize = 8;
@@ -96,10 +99,13 @@ impl Client {
         let mut waiting: Vec<Member> = members.to_vec();
         net.with_rng(|rng| rand::seq::SliceRandom::shuffle(waiting.as_mut_slice(), rng));
         let mut under_way = JoinSet::new();
-        let mut answered = 0;
+        let (mut answered, mut extra) = (0, 0);
         let mut last: Option<SwarmError> = None;
         loop {
-            while answered + under_way.len() < quorum
+            if answered >= quorum {
+                break;
+            }
+            while answered + under_way.len() < quorum + extra
                 && let Some(member) = waiting.pop()
             {
                 let after = self.cursor(&account, member.node)?;
@@ -110,7 +116,18 @@ impl Client {
                     after,
                 ));
             }
-            let Some(ended) = under_way.join_next().await else { break };
+            if under_way.is_empty() {
+                break;
+            }
+            let ended = match tokio::time::timeout(HEDGE_AFTER, under_way.join_next()).await {
+                Ok(Some(ended)) => ended,
+                Ok(None) => break,
+                Err(_) => {
+                    // Somebody is slow: ask one more, and take whoever is first.
+                    extra += 1;
+                    continue;
+                }
+            };
             let Ok((member, pages)) = ended else { continue };
             match pages {
                 Ok(pages) => {
@@ -230,7 +247,16 @@ impl Client {
         for file in files {
             let path = match (save, &file.path) {
                 (_, Some(path)) => Some(path.clone()),
-                (Some(dir), None) => Some(self.save_file(&file, dir).await?),
+                (Some(dir), None) => match self.save_file(&file, dir).await {
+                    Ok(path) => Some(path),
+                    // What cannot be fetched now is fetched by a later call; what cannot be
+                    // written is the caller's to mend.
+                    Err(error) if error.kind() == ErrorKind::File => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "a file was not fetched");
+                        None
+                    }
+                },
                 (None, None) => None,
             };
             shown.push(ReceivedFile { name: file.file.name, bytes: file.file.size, path });
@@ -350,7 +376,7 @@ async fn read_member(
         let namespace = Namespace::INBOX;
         let by = authorise(&account, Scope::One(namespace), Op::Retrieve);
         let call = RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
-        match net.call(&key, member, Call::Retrieve(call), SizeClass::K8).await {
+        match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
             Ok((Reply::Retrieved(page), _)) => {
                 after = Some(page.cursor);
                 let is_done = page.rest == Rest::Done;
@@ -406,7 +432,7 @@ async fn fetch_chunk(net: &Net, own: &[u8], hash: ChunkHash) -> Result<Vec<u8>, 
     let key = IsolationKey::new(own, hash.as_bytes(), "get-chunk");
     let mut last = SwarmError::Mailbox(MailboxError::NotFound);
     for member in net.shuffled(&swarm) {
-        match net.call(&key, member, Call::GetChunk(hash), SizeClass::K128).await {
+        match net.call(&key, member, Call::GetChunk(hash), Waits::Read, SizeClass::K128).await {
             Ok((Reply::Chunk(data), _)) => {
                 let data = data.into_bytes();
                 if ChunkHash::of(&data) == hash {

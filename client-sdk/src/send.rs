@@ -42,6 +42,12 @@ const TTL: Ttl = Ttl::FORTNIGHT;
 /// Chunks under way at a time: enough to fill a path's round trips, few enough for a guard's limit.
 const CHUNKS_AT_ONCE: usize = 8;
 
+/// How long `send` tries before it leaves a message to later commands.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The pause after its first failure, doubled with each.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+
 /// The next try after the first failure, doubled with each up to the second.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
 
@@ -84,6 +90,16 @@ struct SealedFile {
     chunks: Vec<Vec<u8>>,
 }
 
+/// What came of one try.
+enum Tried {
+    /// A majority has it.
+    Stored(Box<Durable>),
+    /// It stays queued, for a reason of this kind.
+    Waits(ErrorKind),
+    /// It was given up.
+    Expired,
+}
+
 impl Client {
     /// Sends text and files, and waits until a majority of the recipient's swarm has them on disk.
     /// A message that cannot leave now stays queued and is tried again by the next command; the
@@ -94,9 +110,24 @@ impl Client {
         let recipient = self.recipient(&request.to)?;
         let net = self.net().await?;
         let id = self.compose(&account, &net, recipient, request)?;
-        let delivered = self.deliver(&id).await?;
+        let delivered = self.deliver_within(&id, began + WAIT_MAX).await?;
         let row = self.store().read(|view| view.outgoing(&id))?.ok_or_else(lost)?;
         Ok(report(&row, delivered.as_ref(), began.elapsed()))
+    }
+
+    /// Tries a message until it is stored or the time is over.
+    async fn deliver_within(&self, id: &MessageId, until: Instant) -> Result<Option<Durable>, Error> {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            match self.deliver(id).await? {
+                Tried::Stored(durable) => return Ok(Some(*durable)),
+                Tried::Waits(ErrorKind::NotConfirmed | ErrorKind::Unreachable)
+                    if Instant::now() + pause <= until => {}
+                Tried::Waits(_) | Tried::Expired => return Ok(None),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
     }
 
     /// Tries every message whose next try is due. Errors of single messages stay with them.
@@ -191,7 +222,7 @@ impl Client {
 
     /// One try of one message: what is left of its chunks, then the record. What fails is kept as
     /// the reason, and the message stays queued.
-    async fn deliver(&self, id: &MessageId) -> Result<Option<Durable>, Error> {
+    async fn deliver(&self, id: &MessageId) -> Result<Tried, Error> {
         let row = self.store().read(|view| view.outgoing(id))?.ok_or_else(lost)?;
         let now = system::now();
         if row.expires <= now {
@@ -200,19 +231,19 @@ impl Client {
                 change.set_state(id, &state, now)?;
                 change.remove_parts(id)
             })?;
-            return Ok(None);
+            return Ok(Tried::Expired);
         }
         let next_try = now.saturating_add(back_off(row.attempts));
         self.store().write(|change| change.set_attempt(id, next_try))?;
         match self.try_once(&row).await {
-            Ok(durable) => Ok(Some(durable)),
+            Ok(durable) => Ok(Tried::Stored(Box::new(durable))),
             Err(error) => {
                 let state = OutgoingState::Queued { reason: error.to_string() };
                 self.store().write(|change| change.set_state(id, &state, system::now()))?;
                 // What waiting cannot mend is told at once, and the message stays for a new try.
                 match error.kind() {
                     ErrorKind::ContactChanged | ErrorKind::StoreFailed => Err(error),
-                    _ => Ok(None),
+                    kind => Ok(Tried::Waits(kind)),
                 }
             }
         }

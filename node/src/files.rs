@@ -71,6 +71,17 @@ fn read(path: &Path, hint: &'static str) -> Result<String, FileError> {
     })
 }
 
+/// Reads a file of at most `limit` bytes.
+pub fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
 /// Writes a whole file so that a crash leaves the old one or the new one.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let partial = path.with_extension("partial");

@@ -1,5 +1,6 @@
 //! A service node: relays onion packets, keeps its swarm's mailboxes, serves the directory.
 
+mod keys;
 mod mailbox;
 mod relay;
 
@@ -19,22 +20,21 @@ use enjambre_protocol::link::{Code, PEER_MESSAGE_MAX, StreamHead};
 use enjambre_protocol::mailbox::{
     Forward, ForwardReply, MemberConfig, MemberMachine, Quotas, Readiness, Store, View,
 };
-use enjambre_protocol::onion::{
-    Keyring, OnionError, OnionKeyNumber, OnionPublicKey, OnionSecretKey, SizeClass,
-};
+use enjambre_protocol::onion::{OnionError, SizeClass};
 use enjambre_protocol::service::{PeerReply, PeerRequest, ServiceReply, ServiceRequest};
 use enjambre_protocol::wire;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::keys::Keys;
 use self::mailbox::{Mailbox, Onward};
 use self::relay::Relay;
 use crate::config::{DATABASE_DIR, KEY_FILE, NETWORK_FILE, NodeConfig};
-use crate::directory::{Directory, Publication, follow};
+use crate::directory::{Directory, OnionKeyEntry, Publication, follow};
 use crate::http::{self, Shown};
 use crate::metrics::Metrics;
 use crate::store::RocksStore;
@@ -47,13 +47,16 @@ const FORWARD_WITHIN: Duration = enjambre_protocol::mailbox::WRITE_DEADLINE;
 /// Share of the offered disk that file chunks may take, in fifths: the rest is for messages.
 const CHUNK_FIFTHS: u64 = 2;
 
+/// The pause after an onion key could not be kept.
+const KEY_RETRY: Duration = Duration::from_secs(60);
+
 /// What an ordinary node declares as its capacity.
 const ORDINARY_CAPACITY: u32 = 100;
 
 struct Node {
     id: NodeId,
     config: NodeConfig,
-    onion_key: OnionPublicKey,
+    onion_key: watch::Sender<OnionKeyEntry>,
     directory: Arc<Directory>,
     mailbox: Mailbox,
     relay: Relay,
@@ -64,7 +67,8 @@ struct Node {
 impl Node {
     /// Listed with the keys it has now: packets for it can be built.
     fn is_listed(&self, newest: &VerifiedDocument) -> bool {
-        newest.document().node(&self.id).is_some_and(|node| node.onion_key == self.onion_key)
+        let current = self.onion_key.borrow().key;
+        newest.document().node(&self.id).is_some_and(|node| node.onion_key == current)
     }
 
     async fn serve(&self, request: &[u8]) -> Result<Vec<u8>, OnionError> {
@@ -220,22 +224,15 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let machine = MemberMachine::new(member, key.clone(), store)?;
     let (mailbox, onward) = Mailbox::start(machine, network, metrics.clone())?;
 
-    // A fresh onion key at each start: packets recorded before it cannot be replayed.
-    let mut rng: StdRng = rand::make_rng();
-    let number = OnionKeyNumber::new(u8::try_from(clock::now().as_secs() % 256).unwrap_or(0));
-    let keyring = Keyring::new(
-        number,
-        OnionSecretKey::generate(&mut rng),
-        OnionSecretKey::generate(&mut rng),
-    );
-    let onion_key = keyring.current();
+    let (keys, journal) = Keys::open(&dir, clock::now())?;
+    let (onion_number, onion_key) = (keys.number(), keys.public());
     let publication = Publication {
         key,
         parts: DescriptorParts {
             node: id,
             sequence: 0,
             state: NodeState::Active,
-            onion_number: number,
+            onion_number,
             onion_key,
             addresses: config.advertised(),
             store: store_id,
@@ -243,12 +240,14 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
             capacity: ORDINARY_CAPACITY,
         },
     };
-    let relay = Relay::new(keyring, Arc::clone(&directory), pool.clone(), metrics.clone());
+    let (onion_key_sender, onion_keys) =
+        watch::channel(OnionKeyEntry { number: onion_number, key: onion_key });
+    let relay = Relay::new(keys.keyring(), journal, Arc::clone(&directory), pool.clone(), metrics.clone());
     tracing::info!(node = %id.short(), %network, listen = %config.listen, "service node");
     let node = Arc::new(Node {
         id,
         config,
-        onion_key,
+        onion_key: onion_key_sender,
         directory: Arc::clone(&directory),
         mailbox,
         relay,
@@ -261,7 +260,8 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     tasks.spawn(pass_on(Arc::clone(&node), onward, tasks.clone(), stop.clone()));
     tasks.spawn(show_views(Arc::clone(&node), stop.clone()));
     tasks.spawn(follow(Arc::clone(&directory), pool.clone(), stop.clone()));
-    tasks.spawn(publication.run(directory, pool, stop.clone()));
+    tasks.spawn(publication.run(directory, pool, onion_keys, stop.clone()));
+    tasks.spawn(rotate_keys(Arc::clone(&node), keys, stop.clone()));
     server::serve(acceptor, node, stop.clone()).await;
     stop.cancel();
     endpoint.close(Code::SHUTDOWN).await;
@@ -284,6 +284,26 @@ fn quotas(config: &NodeConfig) -> Quotas {
         own: limited(defaults.own),
         messages_bytes: config.storage.bytes() - chunks_bytes,
         chunks_bytes,
+    }
+}
+
+/// Makes the next onion key the current one each day. A node's day begins when its first key was
+/// drawn, so nodes change at different times.
+async fn rotate_keys(node: Arc<Node>, mut keys: Keys, stop: CancellationToken) {
+    loop {
+        let wait = keys.due().saturating_since(clock::now());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+        let mut rng: StdRng = rand::make_rng();
+        if let Err(error) = keys.rotate(&mut rng, clock::now()) {
+            tracing::error!(%error, "the onion key is not changed");
+            tokio::time::sleep(KEY_RETRY).await;
+            continue;
+        }
+        node.relay.set_keyring(keys.keyring());
+        node.onion_key.send_replace(OnionKeyEntry { number: keys.number(), key: keys.public() });
     }
 }
 

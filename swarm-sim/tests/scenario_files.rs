@@ -58,11 +58,23 @@ fn impossible_value_is_refused_with_line_and_key() {
     refused("onion", ", shape = 3", "", "links.latency", "needs a shape");
     refused("onion", "shape = 3", "shape = 0", "links.latency", "from 0.1 to 1000");
     refused("onion", "\"2 h\"", "\"0 s\"", "failures.up", "above zero");
-    refused("churn", "\"stated\"", "\"at once\"", "swarms.ready_after", "ready at once");
     refused("churn", "times = 300", "times = 2000000", "steps.times", "from 1 to 1000000");
-    refused("churn", "times = 300\njoin = 1", "times = 900000\njoin = 9", "[[steps]]", "at most");
     refused("churn", "name = \"churn\"", "name = \"Chur n\"", "name", "lower-case");
     refused("churn", "version = 1", "version = 2", "version", "reads version 1");
+}
+
+#[test]
+fn key_that_another_rules_out_is_refused_on_its_own_line() {
+    let error = refusal("churn", "\"stated\"", "\"at once\"");
+    let start = format!("x.toml, line {}, swarms.ready_after: ", line("churn", "ready_after"));
+    assert!(error.starts_with(&start) && error.contains("ready at once"), "{error}");
+}
+
+#[test]
+fn history_of_too_many_nodes_is_refused_at_the_first_of_its_steps() {
+    let error = refusal("churn", "times = 300\njoin = 1", "times = 900000\njoin = 9");
+    let start = format!("x.toml, line {}, [[steps]]", line("churn", "[[steps]]"));
+    assert!(error.starts_with(&start) && error.contains("at most 1000000 nodes"), "{error}");
 }
 
 #[test]
@@ -70,7 +82,8 @@ fn missing_key_and_text_that_is_no_toml_are_refused() {
     let error = refusal("onion", "tries = 4", "");
     assert!(error.contains("[clients]: missing field `tries`"), "{error}");
     let error = refusal("onion", "nodes = 60", "nodes = = 60");
-    assert!(error.starts_with("x.toml, line 9"), "{error}");
+    let start = format!("x.toml, line {}, network.nodes: ", line("onion", "nodes = 60"));
+    assert!(error.starts_with(&start), "{error}");
     let error = refusal("onion", "engine = \"onion\"", "engine = \"garlic\"");
     assert!(error.contains("line 4, engine: unknown variant `garlic`"), "{error}");
 }

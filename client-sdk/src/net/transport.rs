@@ -25,8 +25,12 @@ const DESTINATION_FAILURES: usize = 2;
 /// How long the guard's link may take to make.
 const LINK_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long the answer may take to begin, and each frame after it.
-const FRAME_WITHIN: Duration = Duration::from_secs(12);
+/// How long a read may take to begin, and each frame after it: three hops and a look into a
+/// database, with room for a slow line.
+const READ_WITHIN: Duration = Duration::from_secs(4);
+
+/// The same for a write: a member waits five seconds for the others before it says no.
+const WRITE_WITHIN: Duration = Duration::from_secs(8);
 
 /// Where a request went. The guard is shown only on request: it knows who asks.
 #[derive(Clone, Debug)]
@@ -59,6 +63,24 @@ enum Ended {
     Silent(&'static str),
 }
 
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// One node's look into its database.
+    Read,
+    /// A majority of a swarm.
+    Write,
+}
+
+impl Waits {
+    const fn within(self) -> Duration {
+        match self {
+            Self::Read => READ_WITHIN,
+            Self::Write => WRITE_WITHIN,
+        }
+    }
+}
+
 impl Net {
     /// Asks `destination` through a path that nothing with another `key` shares. `reply_max` bounds
     /// the answer in bytes; its frames are of `reply_class`.
@@ -67,6 +89,7 @@ impl Net {
         key: &IsolationKey,
         destination: NodeId,
         request: &ServiceRequest,
+        waits: Waits,
         reply_class: SizeClass,
         reply_max: usize,
     ) -> Result<Answer, NetError> {
@@ -87,7 +110,7 @@ impl Net {
                 }
             };
             let began = Instant::now();
-            let ended = self.attempt(&path, packet, opener, reply_max).await;
+            let ended = self.attempt(&path, packet, opener, waits.within(), reply_max).await;
             let now = clock::now();
             tracing::debug!(ms = began.elapsed().as_millis(), "one try");
             match ended {
@@ -170,6 +193,7 @@ impl Net {
         path: &Path,
         packet: Packet,
         mut opener: ReplyOpener,
+        within: Duration,
         reply_max: usize,
     ) -> Ended {
         let guard = path.guard();
@@ -189,7 +213,7 @@ impl Net {
             stream.send.finish().await?;
             Ok::<_, LinkError>(stream)
         };
-        let stream = match tokio::time::timeout(FRAME_WITHIN, sent).await {
+        let stream = match tokio::time::timeout(within, sent).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Ended::GuardLost(error),
             Err(_) => return Ended::Silent("the guard takes no packet"),
@@ -199,7 +223,7 @@ impl Net {
         let mut frames = Frames::new(recv, opener.reply_class().bytes());
         let mut assembler = ReplyAssembler::new(reply_max);
         loop {
-            let frame = match tokio::time::timeout(FRAME_WITHIN, frames.next()).await {
+            let frame = match tokio::time::timeout(within, frames.next()).await {
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None)) => return Ended::Silent("the answer broke off"),
                 Ok(Err(LinkError::Reset(code))) => {

@@ -10,8 +10,10 @@ use enjambre_protocol::directory::{
     Descriptor, DescriptorParts, DirectoryReply, DirectoryRequest, VerifiedDocument,
 };
 use enjambre_protocol::id::NodeId;
+use enjambre_protocol::onion::{OnionKeyNumber, OnionPublicKey};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Directory;
@@ -22,6 +24,15 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 
 /// Nodes asked besides the authorities, so that the chain is followed when no authority answers.
 const NODES_ASKED: usize = 5;
+
+/// A node's current onion key, as the directory is to show it.
+#[derive(Clone, Copy, Debug)]
+pub struct OnionKeyEntry {
+    /// Its number.
+    pub number: OnionKeyNumber,
+    /// The public key.
+    pub key: OnionPublicKey,
+}
 
 /// What a node publishes of itself.
 #[derive(Debug)]
@@ -117,11 +128,20 @@ async fn take(
 impl Publication {
     /// Sends the descriptor to every authority, once an epoch, until the document shows what it
     /// says; then watches, and sends again when the document says something else.
-    pub async fn run(self, directory: Arc<Directory>, pool: Pool, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        directory: Arc<Directory>,
+        pool: Pool,
+        mut onion_keys: watch::Receiver<OnionKeyEntry>,
+        stop: CancellationToken,
+    ) {
         let mut newest = directory.subscribe();
         let mut sequence = 0;
         let epoch = directory.genesis().params.epoch();
         loop {
+            let current = *onion_keys.borrow_and_update();
+            self.parts.onion_number = current.number;
+            self.parts.onion_key = current.key;
             let listed = self.is_listed(newest.borrow_and_update().as_deref());
             if !listed {
                 // Grows even if the clock went back.
@@ -130,6 +150,7 @@ impl Publication {
             }
             tokio::select! {
                 changed = newest.changed() => if changed.is_err() { return },
+                changed = onion_keys.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(epoch) => {}
                 () = stop.cancelled() => return,
             }

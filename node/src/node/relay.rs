@@ -11,18 +11,19 @@ use enjambre_link::{Frames, Link, LinkError, Pool, Stream};
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::link::{Code, StreamHead};
 use enjambre_protocol::onion::{
-    Answer, Flow, Keyring, OnionError, OpenedLayer, PeelError, Peeled, ReplaySet, ReplyRelay,
+    Answer, Flow, Keyring, OnionError, OpenedLayer, PeelError, Peeled, ReplyRelay,
     ReplySealer, SizeClass, Step, frames_for,
 };
 use rand::rngs::StdRng;
 
+use super::keys::Journal;
 use crate::clock;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::server::REQUEST_WITHIN;
 
 /// How long a link to the next node may take to make.
-const LINK_WITHIN: Duration = Duration::from_secs(6);
+const LINK_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long the next node may be silent: the longest wait of a directory request, and a margin.
 const SILENT_WITHIN: Duration = Duration::from_secs(35);
@@ -31,11 +32,10 @@ const SILENT_WITHIN: Duration = Duration::from_secs(35);
 const WRITE_WITHIN: Duration = Duration::from_secs(20);
 
 /// The state that peeling needs.
-#[derive(Debug)]
 pub(crate) struct Relay {
     network: NetworkId,
     keyring: RwLock<Keyring>,
-    replays: Mutex<ReplaySet>,
+    replays: Mutex<Journal>,
     directory: Arc<Directory>,
     pool: Pool,
     metrics: Metrics,
@@ -44,6 +44,7 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) fn new(
         keyring: Keyring,
+        journal: Journal,
         directory: Arc<Directory>,
         pool: Pool,
         metrics: Metrics,
@@ -52,11 +53,16 @@ impl Relay {
         Self {
             network,
             keyring: RwLock::new(keyring),
-            replays: Mutex::new(ReplaySet::new()),
+            replays: Mutex::new(journal),
             directory,
             pool,
             metrics,
         }
+    }
+
+    /// Peels with other keys from now on.
+    pub(crate) fn set_keyring(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
     }
 
     /// Reads one packet, and either relays it, or gives the request with the means to answer.
@@ -104,7 +110,7 @@ impl Relay {
         let view = *opened.view();
         let fresh = {
             let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
-            replays.insert(view.minute, &view.ephemeral, now.minute())
+            replays.insert(view.minute, &view.ephemeral, now)
         };
         if let Err(error) = fresh {
             return Err(Answer::Frame(opened.refuse().fail(&error.answer(now))));

@@ -76,7 +76,7 @@ fn key_at(text: &str, start: usize) -> Option<String> {
     let line_start = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
     let line = text.get(line_start..)?.lines().next()?;
     if line.trim_start().starts_with('[') {
-        return Some(line.trim().to_owned());
+        return Some(line.split('#').next().unwrap_or(line).trim().to_owned());
     }
     let (key, _) = line.split_once('=')?;
     let mut tables = text.get(..line_start)?.lines().rev().filter(|line| line.starts_with('['));

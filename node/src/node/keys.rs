@@ -1,0 +1,312 @@
+//! Onion keys that survive a restart, with the memory of packets that must survive with them.
+//!
+//! The keys are kept so that a restarted node can be used at once, by the directory that clients
+//! already have. That is safe only if no packet of before can be played again, so each accepted
+//! packet's entry is written to a journal, one file a minute, before the packet is acted on. A
+//! write reaches the system's cache and so survives the death of the process; it may not survive
+//! that of the system. The keys therefore carry the system's boot id, and another one means new
+//! keys. Specified in 05 onion, section "Replay".
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use enjambre_protocol::crypto::Secret;
+use enjambre_protocol::onion::{
+    Keyring, OnionKeyNumber, OnionPublicKey, OnionSecretKey, ReplayEntry, ReplayError, ReplaySet,
+};
+use enjambre_protocol::time::Timestamp;
+use enjambre_protocol::wire;
+use rand::rngs::StdRng;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::files::{self, FileError};
+
+const KEYS_FILE: &str = "onion.keys";
+const JOURNAL_DIR: &str = "replay";
+
+/// Names this run of the operating system, on Linux; elsewhere keys are drawn at each start.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// How long an onion key is the current one: a day.
+const KEY_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Bytes of the key file.
+const KEYS_MAX: u64 = 1024;
+
+/// What the key file holds.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    boot: String,
+    /// When the current key became it, milliseconds.
+    since: u64,
+    number: OnionKeyNumber,
+    previous: Option<[u8; 32]>,
+    current: [u8; 32],
+    next: [u8; 32],
+}
+
+/// The keys with what is needed to change them.
+pub(super) struct Keys {
+    path: PathBuf,
+    boot: Option<String>,
+    since: Timestamp,
+    previous: Option<Secret<32>>,
+    current: Secret<32>,
+    next: Secret<32>,
+    number: OnionKeyNumber,
+}
+
+impl Keys {
+    /// Takes up the keys of a directory, or draws new ones and clears the journal.
+    pub(super) fn open(dir: &Path, now: Timestamp) -> Result<(Self, Journal), FileError> {
+        let path = dir.join(KEYS_FILE);
+        let journal = dir.join(JOURNAL_DIR);
+        let io = |source| FileError::Io { path: journal.clone(), source };
+        fs::create_dir_all(&journal).map_err(io)?;
+        let boot = fs::read_to_string(BOOT_ID).ok().map(|boot| boot.trim().to_owned());
+        if let Some(kept) = read(&path).filter(|kept| Some(&kept.boot) == boot.as_ref())
+            && let Ok(journal) = Journal::open(journal.clone(), now)
+        {
+            return Ok((Self::of(path, boot, kept), journal));
+        }
+        let mut rng: StdRng = rand::make_rng();
+        // Any number but those of before: a packet for the old keys must not meet the new ones.
+        let number = OnionKeyNumber::new(u8::try_from(now.as_secs() % 256).unwrap_or(0));
+        let keys = Self {
+            path,
+            boot,
+            since: now,
+            previous: None,
+            current: Secret::generate(&mut rng),
+            next: Secret::generate(&mut rng),
+            number,
+        };
+        fs::remove_dir_all(&journal).and_then(|()| fs::create_dir_all(&journal)).map_err(io)?;
+        keys.save()?;
+        let journal = Journal::open(journal.clone(), now).map_err(io)?;
+        Ok((keys, journal))
+    }
+
+    fn of(path: PathBuf, boot: Option<String>, kept: Kept) -> Self {
+        Self {
+            path,
+            boot,
+            since: Timestamp::from_millis(kept.since),
+            previous: kept.previous.map(Secret::from_bytes),
+            current: Secret::from_bytes(kept.current),
+            next: Secret::from_bytes(kept.next),
+            number: kept.number,
+        }
+    }
+
+    /// What peeling uses.
+    pub(super) fn keyring(&self) -> Keyring {
+        let key = |secret: &Secret<32>| OnionSecretKey::from_bytes(*secret.expose());
+        let keyring = Keyring::new(self.number, key(&self.current), key(&self.next));
+        match &self.previous {
+            Some(previous) => keyring.with_previous(key(previous)),
+            None => keyring,
+        }
+    }
+
+    /// The number of the current key.
+    pub(super) const fn number(&self) -> OnionKeyNumber {
+        self.number
+    }
+
+    /// The current key, as the directory shows it.
+    pub(super) fn public(&self) -> OnionPublicKey {
+        OnionSecretKey::from_bytes(*self.current.expose()).public()
+    }
+
+    /// When the current key has served its day.
+    pub(super) fn due(&self) -> Timestamp {
+        Timestamp::from_millis(self.since.as_millis().saturating_add(KEY_LIFE_MS))
+    }
+
+    /// Makes the next key the current one; on disk before it is used.
+    pub(super) fn rotate(&mut self, rng: &mut impl CryptoRng, now: Timestamp) -> Result<(), FileError> {
+        let fresh = Secret::generate(rng);
+        let current = std::mem::replace(&mut self.next, fresh);
+        self.previous = Some(std::mem::replace(&mut self.current, current));
+        self.number = self.number.following();
+        self.since = now;
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), FileError> {
+        let Some(boot) = self.boot.clone() else { return Ok(()) };
+        let kept = Kept {
+            boot,
+            since: self.since.as_millis(),
+            number: self.number,
+            previous: self.previous.as_ref().map(|key| *key.expose()),
+            current: *self.current.expose(),
+            next: *self.next.expose(),
+        };
+        let bytes = Zeroizing::new(wire::encode(&kept));
+        let partial = self.path.with_extension("partial");
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&partial)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&partial, &self.path)
+        };
+        write().map_err(|source| FileError::Io { path: self.path.clone(), source })
+    }
+}
+
+fn read(path: &Path) -> Option<Kept> {
+    let bytes = Zeroizing::new(files::read_at_most(path, KEYS_MAX).ok()?);
+    wire::decode(&bytes, bytes.len()).ok()
+}
+
+/// The set of accepted packets, and the files that carry it over the death of the process.
+pub(super) struct Journal {
+    dir: PathBuf,
+    set: ReplaySet,
+    files: BTreeMap<u32, File>,
+}
+
+impl Journal {
+    fn open(dir: PathBuf, now: Timestamp) -> io::Result<Self> {
+        let mut set = ReplaySet::new();
+        let mut entries = Vec::new();
+        let mut floor = 0;
+        for file in fs::read_dir(&dir)? {
+            let file = file?;
+            let Some(minute) = file.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // The oldest file is the oldest minute that was not forgotten yet.
+            floor = if floor == 0 { minute } else { floor.min(minute) };
+            let bytes = fs::read(file.path())?;
+            let whole = bytes.chunks_exact(ReplayEntry::LEN);
+            entries.extend(whole.filter_map(|entry| {
+                Some((minute, ReplayEntry::from_bytes(entry.try_into().ok()?)))
+            }));
+        }
+        set.restore(floor, entries, now.minute()).map_err(io::Error::other)?;
+        Ok(Self { dir, set, files: BTreeMap::new() })
+    }
+
+    /// Takes note of a packet before it is acted on, or says why it must not be.
+    pub(super) fn insert(
+        &mut self,
+        minute: u32,
+        ephemeral: &OnionPublicKey,
+        now: Timestamp,
+    ) -> Result<(), ReplayError> {
+        self.set.insert(minute, ephemeral, now.minute())?;
+        self.write(minute, &ReplayEntry::of(ephemeral)).map_err(|error| {
+            tracing::error!(%error, "the replay journal cannot be written");
+            ReplayError::Busy
+        })
+    }
+
+    fn write(&mut self, minute: u32, entry: &ReplayEntry) -> io::Result<()> {
+        if !self.files.contains_key(&minute) {
+            self.forget()?;
+            let path = self.dir.join(minute.to_string());
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+            self.files.insert(minute, file);
+        }
+        match self.files.get_mut(&minute) {
+            Some(file) => file.write_all(entry.as_bytes()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Removes the files of minutes that cannot come any more.
+    fn forget(&mut self) -> io::Result<()> {
+        let floor = self.set.floor();
+        self.files.retain(|minute, _| *minute >= floor);
+        for file in fs::read_dir(&self.dir)? {
+            let file = file?;
+            let minute = file.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+            if minute.is_some_and(|minute| minute < floor) {
+                fs::remove_file(file.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ephemeral(byte: u8) -> OnionPublicKey {
+        OnionPublicKey::from_bytes([byte; 32])
+    }
+
+    #[test]
+    fn a_packet_taken_before_the_death_of_the_process_is_refused_after_it()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let (keys, mut journal) = Keys::open(dir.path(), now)?;
+        journal.insert(now.minute(), &ephemeral(1), now)?;
+        journal.insert(now.minute() - 3, &ephemeral(2), now)?;
+        // No closing: what a killed process leaves is what was written.
+        std::mem::forget(journal);
+        let (again, mut journal) = Keys::open(dir.path(), now)?;
+        assert_eq!((again.public(), again.number()), (keys.public(), keys.number()));
+        for (minute, byte) in [(now.minute(), 1), (now.minute() - 3, 2)] {
+            let refused = journal.insert(minute, &ephemeral(byte), now);
+            assert_eq!(refused, Err(ReplayError::Replayed));
+        }
+        journal.insert(now.minute(), &ephemeral(3), now)?;
+        Ok(())
+    }
+
+    #[test]
+    fn another_boot_means_other_keys() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let (mut keys, _) = Keys::open(dir.path(), now)?;
+        let public = keys.public();
+        keys.boot = Some("another boot".to_owned());
+        keys.save()?;
+        let (again, _) = Keys::open(dir.path(), now)?;
+        assert_ne!(again.public(), public);
+        Ok(())
+    }
+
+    #[test]
+    fn rotated_keys_are_kept_and_the_one_before_still_serves()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let (mut keys, _) = Keys::open(dir.path(), now)?;
+        let (old, number) = (keys.public(), keys.number());
+        keys.rotate(&mut rand::make_rng::<StdRng>(), now)?;
+        let (again, _) = Keys::open(dir.path(), now)?;
+        assert_eq!((again.public(), again.number()), (keys.public(), number.following()));
+        assert_eq!(again.keyring().get(number).map(OnionSecretKey::public), Some(old));
+        Ok(())
+    }
+
+    #[test]
+    fn files_of_old_minutes_go_away() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let (_, mut journal) = Keys::open(dir.path(), now)?;
+        journal.insert(now.minute(), &ephemeral(1), now)?;
+        let later = Timestamp::from_secs(60_000_000 + 3600);
+        journal.insert(later.minute(), &ephemeral(1), later)?;
+        let left = fs::read_dir(dir.path().join(JOURNAL_DIR))?.count();
+        assert_eq!(left, 1);
+        Ok(())
+    }
+}

@@ -155,6 +155,13 @@ fn swarms_keep_their_sizes_through_growth_loss_and_churn() {
 }
 
 #[test]
+fn invariants_hold_when_half_of_the_network_is_lost_twice_in_a_row() {
+    // Beyond what swarms outlive; sizes and reserves must hold all the same.
+    let report = report_on(&churn(&[("times = 1\n", "times = 2\n")]), 1, 40, 2);
+    assert!(value(&report, "size_min") >= 5.0 && value(&report, "losses_possible") > 0.0);
+}
+
+#[test]
 fn calm_network_moves_nobody_and_loses_nothing() {
     let calm = [("join = 1\n", ""), ("leave = 1\n", ""), ("empty = 1\n", ""), ("50 %", "0 %")];
     let report = report(&churn(&calm), 1);

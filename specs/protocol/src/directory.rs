@@ -6,8 +6,8 @@
 //! that list ([`derive()`]), so every authority, a model check and the simulator compute the same
 //! one. A document is valid when k of the n authorities of the [`Genesis`] signed its value id.
 //!
-//! Not here: the voting itself and its transport (the node crate), and which node a client
-//! chooses ([`crate::path`]). Specified in 02 directory.
+//! How they agree is in [`agreement`]. Not here: its transport (the node crate), and which node a
+//! client chooses ([`crate::path`]). Specified in 02 directory.
 //!
 //! # Invariants
 //!
@@ -15,6 +15,7 @@
 //! - *Bounded*: what is decoded has at most the sizes of [`crate::limits`].
 //! - *Chain*: a document names the digest of its predecessor, and its height is one more.
 
+pub mod agreement;
 mod certificate;
 mod derive;
 mod descriptor;

@@ -25,6 +25,10 @@ pub const AUTHORITIES_MAX: usize = 31;
 /// A signed directory document with its certificate, bytes: 160 a node at [`NODES_MAX`], rounded up.
 pub const DIRECTORY_MAX: usize = 4 << 20;
 
+/// A message between authorities, bytes. The largest is a proposal with the reports it is made
+/// of: 32 bytes for each new descriptor in each report. What does not fit waits for the next height.
+pub const AGREEMENT_MAX: usize = 1 << 20;
+
 /// A node's descriptor, bytes: keys and a handful of addresses.
 pub const DESCRIPTOR_MAX: usize = 2048;
 

@@ -53,13 +53,12 @@ pub fn derive(
     reports: &[Report],
     descriptors: &BTreeMap<Digest, Descriptor>,
 ) -> Result<Document, DeriveError> {
-    let height = previous.map_or(1, |(document, _)| document.height.saturating_add(1));
-    let before = previous.map_or(Document::NO_PREDECESSOR, |(_, digest)| *digest);
+    let (height, before) = place(previous);
     let reports = counted(genesis, reports, height, &before)?;
     let time = median_time(reports.values().map(|report| report.time));
     let time = previous.map_or(time, |(document, _)| time.max(document.time));
     let beacon = beacon(&before, reports.values());
-    let accepted = accepted(genesis, reports.values(), descriptors)?;
+    let accepted = accepted(genesis, reports.values().copied(), descriptors)?;
     let old = previous.map(|(document, _)| document.nodes.as_slice()).unwrap_or_default();
     let nodes = next_nodes(old, &accepted, height);
     let storage: Vec<StorageNode> = nodes.iter().map(storage_node).collect();
@@ -72,7 +71,15 @@ pub fn derive(
         time,
         &swarm_params(&genesis.params),
     );
-    Ok(Document { network: genesis.network(), height, previous: before, time, beacon, nodes, swarms })
+    Ok(Document {
+        network: genesis.network(),
+        height,
+        previous: before,
+        time,
+        beacon,
+        nodes,
+        swarms,
+    })
 }
 
 /// The reports that count, by author: two of one author void both.
@@ -118,25 +125,53 @@ fn beacon<'a>(before: &Digest, reports: impl Iterator<Item = &'a &'a Report>) ->
     crypto::digest(BEACON_LABEL, &parts)
 }
 
-/// The newest descriptor of each node that more than f reports name.
-fn accepted<'a, 'r>(
+/// The descriptors that [`derive()`] needs at hand for a list: those that more than f of the
+/// reports that count name.
+pub(super) fn needed(
     genesis: &Genesis,
-    reports: impl Iterator<Item = &'r &'r Report>,
-    descriptors: &'a BTreeMap<Digest, Descriptor>,
-) -> Result<BTreeMap<NodeId, &'a Descriptor>, DeriveError> {
+    previous: Option<(&Document, &Digest)>,
+    reports: &[Report],
+) -> Result<Vec<Digest>, DeriveError> {
+    let (height, before) = place(previous);
+    let reports = counted(genesis, reports, height, &before)?;
+    Ok(often_named(genesis, reports.values().copied()))
+}
+
+/// Height and predecessor of the document after `previous`.
+fn place(previous: Option<(&Document, &Digest)>) -> (u64, Digest) {
+    match previous {
+        Some((document, digest)) => (document.height.saturating_add(1), *digest),
+        None => (1, Document::NO_PREDECESSOR),
+    }
+}
+
+/// What more than f reports name, ascending: at least one of them is an honest author's.
+pub(super) fn often_named<'r>(
+    genesis: &Genesis,
+    reports: impl Iterator<Item = &'r Report>,
+) -> Vec<Digest> {
     let mut named: BTreeMap<Digest, usize> = BTreeMap::new();
     for digest in reports.flat_map(|report| &report.descriptors) {
         *named.entry(*digest).or_default() += 1;
     }
+    let often = named.into_iter().filter(|(_, count)| *count > genesis.faulty());
+    often.map(|(digest, _)| digest).collect()
+}
+
+/// The newest descriptor of each node that more than f reports name.
+fn accepted<'a, 'r>(
+    genesis: &Genesis,
+    reports: impl Iterator<Item = &'r Report>,
+    descriptors: &'a BTreeMap<Digest, Descriptor>,
+) -> Result<BTreeMap<NodeId, &'a Descriptor>, DeriveError> {
     let mut newest: BTreeMap<NodeId, &Descriptor> = BTreeMap::new();
-    for (digest, _) in named.into_iter().filter(|(_, count)| *count > genesis.faulty()) {
+    for digest in often_named(genesis, reports) {
         let descriptor =
             descriptors.get(&digest).ok_or(DeriveError::MissingDescriptor { digest })?;
         let parts = descriptor.parts();
         // Digests ascend, so of two with one sequence number the smaller digest stays.
-        let newer = newest
-            .get(&parts.node)
-            .is_none_or(|known| parts.sequence > known.parts().sequence);
+        let newer =
+            newest.get(&parts.node).is_none_or(|known| parts.sequence > known.parts().sequence);
         if newer {
             newest.insert(parts.node, descriptor);
         }

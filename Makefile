@@ -19,7 +19,7 @@ setup: ## install what a build needs, or say what to install
 build: setup ## every binary, in release mode
 	cargo build --locked --release --workspace
 
-demo: build ## a private network on this machine carries messages, loses nodes and loses nothing
+demo: setup ## a private network on this machine carries messages, loses nodes and loses nothing
 	@deploy/dev/demo.sh
 
 devnet: build ## the demo's network, left running in DEVNET (target/devnet)

@@ -252,7 +252,8 @@ impl Demo {
         let shown = self.show()?;
         let swarm = array(&shown["swarms"]).iter().find(|shown| shown["id"] == swarm);
         let members = array(&swarm.ok_or("the swarm is gone")?["members"]).to_vec();
-        let named = array(&list["processes"]).iter().filter(|process| members.contains(&process["id"]));
+        let named =
+            array(&list["processes"]).iter().filter(|process| members.contains(&process["id"]));
         Ok(named.map(|process| text(&process["name"]).to_owned()).collect())
     }
 
@@ -278,7 +279,11 @@ impl Demo {
             command.env("ENJAMBRE_HOME", self.dir.join(who));
         }
         let name = program.file_name().and_then(|name| name.to_str()).unwrap_or("?");
-        println!("$ {}{name} {}", who.map(|who| format!("({who}) ")).unwrap_or_default(), args.join(" "));
+        println!(
+            "$ {}{name} {}",
+            who.map(|who| format!("({who}) ")).unwrap_or_default(),
+            args.join(" ")
+        );
         Ok(command)
     }
 

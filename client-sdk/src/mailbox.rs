@@ -81,7 +81,9 @@ impl SwarmError {
     /// Whether another member may do better.
     fn is_elsewhere(&self) -> bool {
         match self {
-            Self::Net(error) => !matches!(error, NetError::Path(_) | NetError::TooLarge { .. } | NetError::Keep(_)),
+            Self::Net(error) => {
+                !matches!(error, NetError::Path(_) | NetError::TooLarge { .. } | NetError::Keep(_))
+            }
             Self::Mailbox(error) => !matches!(error.retry(), Retry::Never),
             Self::Receipts { .. } => true,
             Self::NoSwarm => false,
@@ -140,7 +142,12 @@ impl Swarm {
         members
     }
 
-    fn check(&self, net: &Net, subject: &Subject, confirmed: &Confirmed) -> Result<(u32, u32), SwarmError> {
+    fn check(
+        &self,
+        net: &Net,
+        subject: &Subject,
+        confirmed: &Confirmed,
+    ) -> Result<(u32, u32), SwarmError> {
         let acknowledged = self.acknowledged(net, subject, &confirmed.receipts);
         let stable = &self.configuration.stable;
         let copies = stable.iter().filter(|member| acknowledged.contains(member)).count();
@@ -224,7 +231,8 @@ impl Net {
         subject: &Subject,
         call: &Call,
     ) -> Result<Durable, SwarmError> {
-        let (reply, path) = self.call(key, member, call.clone(), Waits::Write, SizeClass::K2).await?;
+        let (reply, path) =
+            self.call(key, member, call.clone(), Waits::Write, SizeClass::K2).await?;
         let (Reply::Stored(confirmed) | Reply::Changed(confirmed) | Reply::ChunkStored(confirmed)) =
             reply
         else {

@@ -142,14 +142,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Net {
     /// Opens a socket and takes up what was kept.
-    pub(crate) fn open(genesis: Genesis, kept: &Kept, keep: Box<dyn Keep>) -> Result<Self, NetError> {
+    pub(crate) fn open(
+        genesis: Genesis,
+        kept: &Kept,
+        keep: Box<dyn Keep>,
+    ) -> Result<Self, NetError> {
         let any = std::net::SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
         let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client())?;
         let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
         let state: PathState = kept
             .paths
             .as_deref()
-            .and_then(|bytes| enjambre_protocol::wire::decode(bytes, enjambre_protocol::path::PATH_STATE_MAX).ok())
+            .and_then(|bytes| {
+                enjambre_protocol::wire::decode(bytes, enjambre_protocol::path::PATH_STATE_MAX).ok()
+            })
             .unwrap_or_default();
         let documents = Documents {
             newest: directory::restore(kept.document.as_deref(), &genesis),
@@ -210,6 +216,11 @@ impl Net {
     fn destination(&self, document: &Document, node: NodeId) -> Option<Destination> {
         let entry = document.node(&node)?;
         let prefix = Prefix::new(entry.addresses.first()?.ip(), &self.path_params());
-        Some(Destination { node, swarm: document.swarms.swarm_of(node), family: entry.family, prefix })
+        Some(Destination {
+            node,
+            swarm: document.swarms.swarm_of(node),
+            family: entry.family,
+            prefix,
+        })
     }
 }

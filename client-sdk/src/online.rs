@@ -73,7 +73,9 @@ impl From<NetError> for Error {
             NetError::TooLarge { .. } => (ErrorKind::TooLarge, error.to_string()),
             _ => (
                 ErrorKind::Unreachable,
-                format!("the network does not answer ({error}): check the connection and try again"),
+                format!(
+                    "the network does not answer ({error}): check the connection and try again"
+                ),
             ),
         };
         Self::new(kind, text).with_retry(error.retry()).with_source(error)
@@ -182,7 +184,8 @@ impl Client {
         let by = authorise(&account, Scope::One(namespace), Op::Store { hash, ttl });
         let nonce = net.nonce();
         let data = data.into();
-        let call = Call::Store(StoreCall { account: id, namespace, ttl, data, by: Some(by), nonce });
+        let call =
+            Call::Store(StoreCall { account: id, namespace, ttl, data, by: Some(by), nonce });
         let subject = Subject {
             point: point(id.key()),
             written: Written::Record,
@@ -217,7 +220,8 @@ impl Client {
                 Ok(identity.bundles)
             }
             Found::Nothing => {
-                let text = "the recipient has published no keys yet: the message waits and is tried again";
+                let text =
+                    "the recipient has published no keys yet: the message waits and is tried again";
                 Err(Error::new(ErrorKind::NoKeys, text).with_retry(Retry::Later))
             }
         }
@@ -272,14 +276,15 @@ async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error
             max_bytes: IDENTITY_PAGE,
             by: None,
         };
-        let page = match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
-            Ok((Reply::Retrieved(page), _)) => page,
-            Ok(_) => continue,
-            Err(error) => {
-                last = Some(error);
-                continue;
-            }
-        };
+        let page =
+            match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
+                Ok((Reply::Retrieved(page), _)) => page,
+                Ok(_) => continue,
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
+            };
         answered += 1;
         for item in page.items {
             let bytes = item.data.into_bytes();

@@ -204,7 +204,8 @@ impl Client {
             account: account.id(),
             namespace: Namespace::INBOX.number(),
         };
-        let opened = envelope::open(&address, &account.opener(), item.data.as_bytes(), system::now());
+        let opened =
+            envelope::open(&address, &account.opener(), item.data.as_bytes(), system::now());
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -239,7 +240,11 @@ impl Client {
         Ok(shown)
     }
 
-    async fn complete(&self, row: &InboxRow, save: Option<&Path>) -> Result<ReceivedMessage, Error> {
+    async fn complete(
+        &self,
+        row: &InboxRow,
+        save: Option<&Path>,
+    ) -> Result<ReceivedMessage, Error> {
         let (contact, files) = self.store().read(|view| {
             Ok::<_, StoreError>((view.contact(&row.message.sender)?, view.files(row.key)?))
         })?;
@@ -301,9 +306,9 @@ impl Client {
                 account.rotate_bundle(&mut rng, now);
             }
             if account.is_list_due(now) {
-                account.renew_list(now).map_err(|error| {
-                    Error::new(ErrorKind::HomeUnusable, error.to_string())
-                })?;
+                account
+                    .renew_list(now)
+                    .map_err(|error| Error::new(ErrorKind::HomeUnusable, error.to_string()))?;
             }
             Ok(account.save(&change)?)
         })?;
@@ -350,9 +355,8 @@ fn keep_message(
             };
             for message in messages {
                 // Only the recipient of a message can say what became of it.
-                let is_theirs = change
-                    .outgoing(&message)?
-                    .is_some_and(|row| row.recipient == sender.account());
+                let is_theirs =
+                    change.outgoing(&message)?.is_some_and(|row| row.recipient == sender.account());
                 if is_theirs {
                     change.set_state(&message, &state, now)?;
                 }
@@ -375,7 +379,8 @@ async fn read_member(
     while pages.len() < PAGES_MAX {
         let namespace = Namespace::INBOX;
         let by = authorise(&account, Scope::One(namespace), Op::Retrieve);
-        let call = RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
+        let call =
+            RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
         match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
             Ok((Reply::Retrieved(page), _)) => {
                 after = Some(page.cursor);
@@ -450,7 +455,8 @@ async fn fetch_chunk(net: &Net, own: &[u8], hash: ChunkHash) -> Result<Vec<u8>, 
 fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> {
     use std::io::Write;
     let unwritable = |error: std::io::Error| {
-        let text = format!("`{}` cannot be written ({error}): choose another --save", dir.display());
+        let text =
+            format!("`{}` cannot be written ({error}): choose another --save", dir.display());
         Error::new(ErrorKind::File, text).with_source(error)
     };
     std::fs::create_dir_all(dir).map_err(unwritable)?;
@@ -472,6 +478,9 @@ fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> 
             Err(error) => return Err(unwritable(error)),
         }
     }
-    let text = format!("`{}` holds a thousand files called `{name}`: choose another --save", dir.display());
+    let text = format!(
+        "`{}` holds a thousand files called `{name}`: choose another --save",
+        dir.display()
+    );
     Err(Error::new(ErrorKind::File, text))
 }

@@ -116,7 +116,11 @@ impl Client {
     }
 
     /// Tries a message until it is stored or the time is over.
-    async fn deliver_within(&self, id: &MessageId, until: Instant) -> Result<Option<Durable>, Error> {
+    async fn deliver_within(
+        &self,
+        id: &MessageId,
+        until: Instant,
+    ) -> Result<Option<Durable>, Error> {
         let mut pause = PAUSE_FIRST;
         loop {
             match self.deliver(id).await? {
@@ -226,7 +230,8 @@ impl Client {
         let row = self.store().read(|view| view.outgoing(id))?.ok_or_else(lost)?;
         let now = system::now();
         if row.expires <= now {
-            let state = OutgoingState::Failed { reason: "it expired before it could be stored".to_owned() };
+            let state =
+                OutgoingState::Failed { reason: "it expired before it could be stored".to_owned() };
             self.store().write(|change| {
                 change.set_state(id, &state, now)?;
                 change.remove_parts(id)
@@ -279,7 +284,12 @@ impl Client {
 
     /// Makes sure that the sealed record is kept: the first time, and again only when the bundle
     /// it was sealed for is too old to be opened for as long as the record lives.
-    async fn seal_record(&self, account: &Account, net: &Net, row: &OutboxRow) -> Result<(), Error> {
+    async fn seal_record(
+        &self,
+        account: &Account,
+        net: &Net,
+        row: &OutboxRow,
+    ) -> Result<(), Error> {
         let sealed = self.store().read(|view| view.record_part(&row.id))?;
         let now = system::now();
         let is_fresh = |part: &PartRow| {
@@ -337,7 +347,9 @@ impl Client {
         while let Some(ended) = under_way.join_next().await {
             let Ok((part, stored)) = ended else { continue };
             match stored {
-                Ok(_) => self.store().write(|change| change.part_stored(&row.id, part, system::now()))?,
+                Ok(_) => {
+                    self.store().write(|change| change.part_stored(&row.id, part, system::now()))?
+                }
                 Err(error) => failure = Some(error),
             }
         }
@@ -381,9 +393,8 @@ fn seal_file(
         return Err(too_large(size));
     }
     let sealing = |error: envelope::FileError| Error::new(ErrorKind::File, error.to_string());
-    let mut sealer = net
-        .with_rng(|rng| FileSealer::new(rng, net.network(), size))
-        .map_err(sealing)?;
+    let mut sealer =
+        net.with_rng(|rng| FileSealer::new(rng, net.network(), size)).map_err(sealing)?;
     let mut chunks = Vec::with_capacity(sealer.count());
     let mut rest = content.as_slice();
     while let Some(len) = sealer.next_len() {
@@ -417,9 +428,6 @@ fn report(row: &OutboxRow, delivered: Option<&Durable>, took: Duration) -> SendR
 impl SendReport {
     /// Whether a majority of the recipient's swarm has the message on disk.
     pub fn is_stored(&self) -> bool {
-        matches!(
-            self.state,
-            DeliveryState::Stored | DeliveryState::Received | DeliveryState::Read
-        )
+        matches!(self.state, DeliveryState::Stored | DeliveryState::Received | DeliveryState::Read)
     }
 }

@@ -86,8 +86,9 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
         "this authority's key is not in the network file; use the file of the network it belongs to"
     );
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis)));
-    let endpoint = Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(Admission::everyone()))
-        .with_context(|| format!("cannot listen on {}; is the port in use?", config.listen))?;
+    let endpoint =
+        Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(Admission::everyone()))
+            .with_context(|| format!("cannot listen on {}; is the port in use?", config.listen))?;
     let acceptor = endpoint.take_acceptor().context("the endpoint accepts nothing")?;
     let listener = TcpListener::bind(config.http)
         .await

@@ -177,8 +177,11 @@ impl NodeConfig {
     pub fn load(dir: &Path) -> Result<Self, ConfigError> {
         let path = dir.join(CONFIG_FILE);
         let hint = "make the node's directory with `enjambre-node init` first";
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::File { path: path.clone(), hint, source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::File {
+            path: path.clone(),
+            hint,
+            source,
+        })?;
         toml::from_str(&text)
             .map_err(|error| ConfigError::Content { path, text: error.to_string() })
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::directory::{Genesis, NetworkFile};
 use enjambre_protocol::identity::{KeyFile, KeyPurpose};
-use rand::rngs::SysRng;
 use rand::TryRng;
+use rand::rngs::SysRng;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +145,9 @@ pub fn load_key(path: &Path, kind: KeyPurpose) -> Result<SecretKey, FileError> {
     if mode & 0o077 != 0 {
         return Err(FileError::Permissions { path: path.to_path_buf() });
     }
-    KeyFile::parse(&text, kind).map(|file| file.key().clone()).map_err(|error| FileError::content(path, error))
+    KeyFile::parse(&text, kind)
+        .map(|file| file.key().clone())
+        .map_err(|error| FileError::content(path, error))
 }
 
 #[cfg(test)]

@@ -63,16 +63,14 @@ async fn metrics(State(shown): State<Arc<dyn Shown>>) -> impl IntoResponse {
 
 async fn page(State(shown): State<Arc<dyn Shown>>) -> Html<String> {
     let status = shown.status();
-    let rows: String = status.as_object().into_iter().flatten().fold(
-        String::new(),
-        |rows, (name, value)| {
+    let rows: String =
+        status.as_object().into_iter().flatten().fold(String::new(), |rows, (name, value)| {
             let value = match value {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
             rows + &format!("<tr><th>{}</th><td>{}</td></tr>", escape(name), escape(&value))
-        },
-    );
+        });
     Html(format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
          <title>Enjambre node</title><style>body{{font:16px sans-serif;margin:2em}}\

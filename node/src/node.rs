@@ -87,11 +87,11 @@ impl Node {
                 self.metrics.requests.with_label_values(&["directory"]).inc();
                 // Whoever asks through a path has no address here.
                 let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-                let reply = match request {
+                let reply = match *request {
                     DirectoryRequest::WhoAmI => None,
                     other => self.directory.answer(&other, nobody).await,
                 };
-                ServiceReply::Directory(reply.unwrap_or_else(not_here))
+                ServiceReply::Directory(Box::new(reply.unwrap_or_else(not_here)))
             }
         };
         Ok(wire::encode(&reply))
@@ -211,9 +211,10 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
         let listed = known.newest().is_some_and(|newest| newest.document().node(node).is_some());
         listed || known.genesis().index(&AuthorityId::from_bytes(*node.as_bytes())).is_some()
     });
-    let endpoint =
-        Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(admission))
-            .with_context(|| format!("cannot listen on {} (UDP); is the port in use?", config.listen))?;
+    let endpoint = Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(admission))
+        .with_context(|| {
+            format!("cannot listen on {} (UDP); is the port in use?", config.listen)
+        })?;
     let acceptor = endpoint.take_acceptor().context("the endpoint accepts nothing")?;
     let listener = TcpListener::bind(config.http)
         .await
@@ -242,7 +243,8 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     };
     let (onion_key_sender, onion_keys) =
         watch::channel(OnionKeyEntry { number: onion_number, key: onion_key });
-    let relay = Relay::new(keys.keyring(), journal, Arc::clone(&directory), pool.clone(), metrics.clone());
+    let relay =
+        Relay::new(keys.keyring(), journal, Arc::clone(&directory), pool.clone(), metrics.clone());
     tracing::info!(node = %id.short(), %network, listen = %config.listen, "service node");
     let node = Arc::new(Node {
         id,

@@ -87,8 +87,8 @@ impl StopSignal {
                 Err(error) => return installed.send(Err(error)),
             };
             runtime.block_on(async move {
-                let handlers =
-                    signal(SignalKind::terminate()).and_then(|t| Ok((t, signal(SignalKind::interrupt())?)));
+                let handlers = signal(SignalKind::terminate())
+                    .and_then(|t| Ok((t, signal(SignalKind::interrupt())?)));
                 let (mut terminate, mut interrupt) = match handlers {
                     Ok(handlers) => handlers,
                     Err(error) => return installed.send(Err(error)),

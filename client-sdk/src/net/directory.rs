@@ -65,11 +65,11 @@ impl Net {
     pub(crate) async fn refresh(&self) -> Result<(), NetError> {
         let _one = self.refreshing.lock().await;
         let have = self.newest();
-        let (above, base) = have
-            .as_ref()
-            .map_or((0, None), |have| (have.document().height, Some(*have.digest())));
+        let (above, base) =
+            have.as_ref().map_or((0, None), |have| (have.document().height, Some(*have.digest())));
         let request = DirectoryRequest::Latest { above, base };
-        let wanted = if have.is_some() { 1 } else { FIRST_CONTACTS.min(self.genesis.authorities.len()) };
+        let wanted =
+            if have.is_some() { 1 } else { FIRST_CONTACTS.min(self.genesis.authorities.len()) };
         let mut answered = 0;
         let mut last = NetError::NoDirectory("no source is known".to_owned());
         for source in self.sources(have.as_deref()) {
@@ -114,11 +114,7 @@ impl Net {
         sources
     }
 
-    fn take(
-        &self,
-        reply: DirectoryReply,
-        base: Option<&VerifiedDocument>,
-    ) -> Result<(), NetError> {
+    fn take(&self, reply: DirectoryReply, base: Option<&VerifiedDocument>) -> Result<(), NetError> {
         let wrong = |error: String| NetError::NoDirectory(error);
         let document = match reply {
             DirectoryReply::Unchanged { .. } => return Ok(()),

@@ -6,8 +6,8 @@ use enjambre_link::{Frames, LinkError};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::StreamHead;
 use enjambre_protocol::onion::{
-    Hop as OnionHop, HopTarget, Item, OnionError, Packet, ReplyAssembler, ReplyOpener,
-    ResetReason, SizeClass, build,
+    Hop as OnionHop, HopTarget, Item, OnionError, Packet, ReplyAssembler, ReplyOpener, ResetReason,
+    SizeClass, build,
 };
 use enjambre_protocol::path::{FailedEdge, FailedHop, Failure, Hop, IsolationKey, Path, Rule};
 use enjambre_protocol::service::{ServiceReply, ServiceRequest};
@@ -94,20 +94,17 @@ impl Net {
         reply_max: usize,
     ) -> Result<Answer, NetError> {
         let bytes = wire::encode(request);
-        let class = SizeClass::for_request(bytes.len())
-            .ok_or(NetError::TooLarge { len: bytes.len() })?;
+        let class =
+            SizeClass::for_request(bytes.len()).ok_or(NetError::TooLarge { len: bytes.len() })?;
         let mut last = String::new();
         let mut destination_failures = 0;
         let mut refreshed = false;
         for _ in 0..TRIES {
             let path = self.draw(key, destination)?;
-            let (packet, opener) = match self.build(&path, class, reply_class, &bytes) {
-                Some(built) => built,
-                None => {
-                    // A hop of the anchor that the newest document no longer lists.
-                    self.refresh().await?;
-                    continue;
-                }
+            let Some((packet, opener)) = self.build(&path, class, reply_class, &bytes) else {
+                // A hop of the anchor that the newest document no longer lists.
+                self.refresh().await?;
+                continue;
             };
             let began = Instant::now();
             let ended = self.attempt(&path, packet, opener, waits.within(), reply_max).await;
@@ -138,7 +135,11 @@ impl Net {
                 }
                 Ended::Reset(reason) => {
                     last = reason.to_string();
-                    lock(&self.paths).handle_failure(now, &path, Failure::Hop(FailedHop(Hop::Guard)));
+                    lock(&self.paths).handle_failure(
+                        now,
+                        &path,
+                        Failure::Hop(FailedHop(Hop::Guard)),
+                    );
                     if !refreshed {
                         refreshed = true;
                         self.refresh().await?;
@@ -160,9 +161,8 @@ impl Net {
         let newest = self.newest().ok_or_else(|| NetError::NoDirectory("none yet".to_owned()))?;
         let destination =
             self.destination(newest.document(), node).ok_or(NetError::UnknownNode { node })?;
-        let path = self.with_rng(|rng| {
-            lock(&self.paths).draw(clock::now(), key, &destination, rng)
-        })?;
+        let path =
+            self.with_rng(|rng| lock(&self.paths).draw(clock::now(), key, &destination, rng))?;
         self.keep_paths()?;
         Ok(path)
     }
@@ -201,7 +201,8 @@ impl Net {
             .newest()
             .and_then(|newest| newest.document().node(&guard).map(|node| node.addresses.clone()))
             .unwrap_or_default();
-        let link = match tokio::time::timeout(LINK_WITHIN, self.pool.link(guard, &addresses)).await {
+        let link = match tokio::time::timeout(LINK_WITHIN, self.pool.link(guard, &addresses)).await
+        {
             Ok(Ok(link)) => link,
             Ok(Err(error)) => return Ended::GuardLost(error),
             Err(_) => return Ended::GuardLost(LinkError::Unreachable),
@@ -227,7 +228,9 @@ impl Net {
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None)) => return Ended::Silent("the answer broke off"),
                 Ok(Err(LinkError::Reset(code))) => {
-                    return code.refusal().map_or(Ended::Silent("the guard reset the stream"), Ended::Reset);
+                    return code
+                        .refusal()
+                        .map_or(Ended::Silent("the guard reset the stream"), Ended::Reset);
                 }
                 Ok(Err(LinkError::Busy)) => return Ended::Told(OnionHop::Guard, OnionError::Busy),
                 Ok(Err(_)) => return Ended::Silent("the link to the guard broke"),

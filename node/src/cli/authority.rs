@@ -14,7 +14,9 @@ use crate::files;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthorityCommand {
     /// Draw an authority's key, to be named in `network create`.
-    #[command(after_help = "Example: enjambre-node authority init --dir /var/lib/enjambre-authority")]
+    #[command(
+        after_help = "Example: enjambre-node authority init --dir /var/lib/enjambre-authority"
+    )]
     Init {
         /// The directory to make.
         #[arg(long)]
@@ -27,7 +29,9 @@ pub(crate) enum AuthorityCommand {
         http: SocketAddr,
     },
     /// Run the authority of a directory until SIGTERM or SIGINT.
-    #[command(after_help = "Example: enjambre-node authority run --dir /var/lib/enjambre-authority")]
+    #[command(
+        after_help = "Example: enjambre-node authority run --dir /var/lib/enjambre-authority"
+    )]
     Run {
         /// The directory; it needs the network file too.
         #[arg(long)]

@@ -90,8 +90,7 @@ pub(crate) fn run(command: DevnetCommand, json: bool) -> Result<(), CliError> {
         DevnetCommand::Up { dir, nodes, authorities, epoch, param, detach } => {
             let epoch = parse_duration(&epoch)?;
             let epoch_ms = u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX);
-            let params =
-                network::override_params(Params { epoch_ms, ..Params::devnet() }, &param)?;
+            let params = network::override_params(Params { epoch_ms, ..Params::devnet() }, &param)?;
             let config = DevnetConfig { dir, nodes, authorities, params, storage: STORAGE };
             up(&config, detach, json)
         }
@@ -205,7 +204,10 @@ fn wait_ready(devnet: &Devnet, stop: &crate::run::StopSignal) -> Result<(u64, us
             return Ok((heights.into_iter().min().unwrap_or(0), nodes.len()));
         }
         if stop.is_set() {
-            return Err(CliError::failed("interrupted", "interrupted before the network was ready"));
+            return Err(CliError::failed(
+                "interrupted",
+                "interrupted before the network was ready",
+            ));
         }
         if Instant::now() > deadline {
             return Err(CliError::later(

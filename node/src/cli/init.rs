@@ -54,7 +54,11 @@ pub(crate) fn init(args: InitArgs, json: bool) -> Result<(), CliError> {
     config.advertise = args.advertise;
     let id = make_directory(&args.dir, &genesis, &config)?;
     let exposed = !matches!(config.http.ip(), IpAddr::V4(ip) if ip.is_loopback());
-    let warning = if exposed { "\nThe HTTP address is not on loopback: anybody who reaches it reads the node's metrics." } else { "" };
+    let warning = if exposed {
+        "\nThe HTTP address is not on loopback: anybody who reaches it reads the node's metrics."
+    } else {
+        ""
+    };
     let dir = args.dir.display();
     let text = format!(
         "Node {id} is ready to join network {}.{warning}\nKeep {dir}/{KEY_FILE} safe: it is the node. Start it with: enjambre-node run --dir {dir}",

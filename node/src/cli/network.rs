@@ -56,14 +56,16 @@ fn create(
     if out.exists() {
         return Err(CliError::failed(
             "exists",
-            format!("{} exists already; choose another name, or it would name two networks", out.display()),
+            format!(
+                "{} exists already; choose another name, or it would name two networks",
+                out.display()
+            ),
         ));
     }
     let entries = authorities.iter().map(|text| parse_authority(text)).collect::<Result<_, _>>()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let created = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let genesis =
-        Genesis::new(created, entries, parse_params(params)?).map_err(CliError::usage)?;
+    let genesis = Genesis::new(created, entries, parse_params(params)?).map_err(CliError::usage)?;
     files::save_network(out, &genesis)?;
     let n = genesis.authorities.len();
     let card = NetworkCard::new(&genesis);
@@ -72,7 +74,11 @@ fn create(
         genesis.network(),
         genesis.threshold(),
         tolerated(n),
-        if n < 4 { "Fewer than 4 authorities tolerate none that fails: fine at home, not for the public.\n" } else { "" },
+        if n < 4 {
+            "Fewer than 4 authorities tolerate none that fails: fine at home, not for the public.\n"
+        } else {
+            ""
+        },
     );
     let value = json!({
         "network": genesis.network(), "authorities": n, "threshold": genesis.threshold(),
@@ -102,7 +108,10 @@ pub(crate) fn override_params(base: Params, params: &[String]) -> Result<Params,
         value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
     for text in params {
         let allowed = || {
-            CliError::usage(format!("`{text}` is no parameter; write one of {}=NUMBER", known.join("=NUMBER, ")))
+            CliError::usage(format!(
+                "`{text}` is no parameter; write one of {}=NUMBER",
+                known.join("=NUMBER, ")
+            ))
         };
         let (name, number) = text.split_once('=').ok_or_else(allowed)?;
         let number: u64 = number.trim().parse().map_err(|_| allowed())?;
@@ -146,7 +155,8 @@ fn show(network: &str, json: bool) -> Result<(), CliError> {
 /// Whether a node answers for what its swarm keeps: it is a stable member.
 fn is_stable(document: &Document, node: NodeId) -> bool {
     let mut configurations = document.swarms.configurations.iter();
-    configurations.any(|configuration| configuration.stable.iter().any(|member| member.node == node))
+    configurations
+        .any(|configuration| configuration.stable.iter().any(|member| member.node == node))
 }
 
 /// The JSON shape of `network show`.

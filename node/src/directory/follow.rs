@@ -68,9 +68,8 @@ pub async fn follow(directory: Arc<Directory>, pool: Pool, stop: CancellationTok
 async fn follow_once(directory: &Arc<Directory>, pool: &Pool) -> bool {
     for (node, addresses) in sources(directory) {
         let have = directory.newest();
-        let (above, base) = have
-            .as_ref()
-            .map_or((0, None), |have| (have.document().height, Some(*have.digest())));
+        let (above, base) =
+            have.as_ref().map_or((0, None), |have| (have.document().height, Some(*have.digest())));
         let request = DirectoryRequest::Wait { above, base };
         let source = node.short();
         match ask(pool, node, &addresses, &request).await {
@@ -89,7 +88,9 @@ fn sources(directory: &Directory) -> Vec<(NodeId, Vec<SocketAddr>)> {
     let mut rng: StdRng = rand::make_rng();
     let authorities = directory.genesis().authorities.iter();
     let mut sources: Vec<_> = authorities
-        .map(|authority| (NodeId::from_bytes(*authority.id.as_bytes()), authority.addresses.clone()))
+        .map(|authority| {
+            (NodeId::from_bytes(*authority.id.as_bytes()), authority.addresses.clone())
+        })
         .collect();
     sources.shuffle(&mut rng);
     if let Some(newest) = directory.newest() {

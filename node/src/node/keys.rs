@@ -130,7 +130,11 @@ impl Keys {
     }
 
     /// Makes the next key the current one; on disk before it is used.
-    pub(super) fn rotate(&mut self, rng: &mut impl CryptoRng, now: Timestamp) -> Result<(), FileError> {
+    pub(super) fn rotate(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        now: Timestamp,
+    ) -> Result<(), FileError> {
         let fresh = Secret::generate(rng);
         let current = std::mem::replace(&mut self.next, fresh);
         self.previous = Some(std::mem::replace(&mut self.current, current));

@@ -11,8 +11,8 @@ use enjambre_link::{Frames, Link, LinkError, Pool, Stream};
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::link::{Code, StreamHead};
 use enjambre_protocol::onion::{
-    Answer, Flow, Keyring, OnionError, OpenedLayer, PeelError, Peeled, ReplyRelay,
-    ReplySealer, SizeClass, Step, frames_for,
+    Answer, Flow, Keyring, OnionError, OpenedLayer, PeelError, Peeled, ReplyRelay, ReplySealer,
+    SizeClass, Step, frames_for,
 };
 use rand::rngs::StdRng;
 

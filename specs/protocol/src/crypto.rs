@@ -175,12 +175,7 @@ pub struct Signed {
 
 impl Signed {
     /// Signs `bytes`.
-    pub fn new(
-        key: &SecretKey,
-        label: &'static str,
-        network: &NetworkId,
-        bytes: Vec<u8>,
-    ) -> Self {
+    pub fn new(key: &SecretKey, label: &'static str, network: &NetworkId, bytes: Vec<u8>) -> Self {
         let signature = key.sign(label, network, &bytes);
         Self { bytes, signature }
     }

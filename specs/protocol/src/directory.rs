@@ -29,13 +29,16 @@ mod rpc;
 mod tests;
 
 pub use certificate::{
-    Certificate, CertificateEntry, PrecommitVote, SignedDocument, ValueId, VerifiedDocument, VerifyError, list_digest,
+    Certificate, CertificateEntry, PrecommitVote, SignedDocument, ValueId, VerifiedDocument,
+    VerifyError, list_digest,
 };
 pub use derive::{DeriveError, derive};
 pub use descriptor::{Descriptor, DescriptorError, DescriptorParts, NodeState};
 pub use diff::{DiffError, DocumentDiff};
 pub use document::{Document, DocumentError, NodeEntry};
-pub use genesis::{AuthorityEntry, Genesis, GenesisError, NetworkFile, Params, threshold, tolerated};
+pub use genesis::{
+    AuthorityEntry, Genesis, GenesisError, NetworkFile, Params, threshold, tolerated,
+};
 pub use network::{CardError, Contact, NetworkCard};
 pub use report::{Report, ReportError};
 pub use rpc::{DirectoryReply, DirectoryRequest};

@@ -15,7 +15,7 @@ pub enum ServiceRequest {
     /// To a member of a mailbox's swarm.
     Mailbox(Request),
     /// To any node: the directory as it knows it.
-    Directory(DirectoryRequest),
+    Directory(Box<DirectoryRequest>),
 }
 
 /// The answer of the destination.
@@ -24,7 +24,7 @@ pub enum ServiceReply {
     /// From a member of a mailbox's swarm.
     Mailbox(Response),
     /// The directory as the node knows it.
-    Directory(DirectoryReply),
+    Directory(Box<DirectoryReply>),
 }
 
 /// A request of one node to another, on a stream of kind *peer*.

@@ -105,7 +105,11 @@ pub struct Certificate {
 
 impl Certificate {
     /// Collects signatures; the caller verified them.
-    pub fn new(round: u32, list: Digest, signatures: impl IntoIterator<Item = (u8, Signature)>) -> Self {
+    pub fn new(
+        round: u32,
+        list: Digest,
+        signatures: impl IntoIterator<Item = (u8, Signature)>,
+    ) -> Self {
         let mut signatures: Vec<_> = signatures
             .into_iter()
             .map(|(authority, signature)| CertificateEntry { authority, signature })
@@ -172,8 +176,7 @@ impl SignedDocument {
             &digest,
             &self.certificate.list,
         );
-        let vote =
-            PrecommitVote { height: document.height, round: self.certificate.round, value };
+        let vote = PrecommitVote { height: document.height, round: self.certificate.round, value };
         let valid = self.valid_signatures(genesis, &network, &vote);
         let needed = genesis.threshold();
         if valid < needed {

@@ -89,8 +89,7 @@ impl DocumentDiff {
             nodes: nodes.into_values().collect(),
             swarms: old.swarms.apply(self.swarms),
         };
-        let signed =
-            SignedDocument { document: document.encode(), certificate: self.certificate };
+        let signed = SignedDocument { document: document.encode(), certificate: self.certificate };
         Ok(signed.verify(genesis)?)
     }
 }

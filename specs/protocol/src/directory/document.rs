@@ -85,10 +85,7 @@ impl Document {
         let document: Self = wire::decode(bytes, DIRECTORY_MAX)?;
         let ascending = document.nodes.windows(2).all(|pair| pair[0].id < pair[1].id);
         let addressed = |node: &NodeEntry| (1..=ADDRESSES_MAX).contains(&node.addresses.len());
-        if document.nodes.len() > NODES_MAX
-            || !ascending
-            || !document.nodes.iter().all(addressed)
-        {
+        if document.nodes.len() > NODES_MAX || !ascending || !document.nodes.iter().all(addressed) {
             return Err(DocumentError::Nodes);
         }
         if !document.swarms.is_well_formed() {

@@ -31,8 +31,7 @@ impl World {
             id: AuthorityId::from_bytes(*key.public().as_bytes()),
             addresses: vec![SocketAddr::from(([127, 0, 0, 1], 4000))],
         };
-        let genesis =
-            Genesis::new(1, keys.iter().map(entry).collect(), Params::devnet()).unwrap();
+        let genesis = Genesis::new(1, keys.iter().map(entry).collect(), Params::devnet()).unwrap();
         Self { genesis, authorities: keys, descriptors: BTreeMap::new(), chain: Vec::new() }
     }
 
@@ -113,8 +112,7 @@ impl World {
 
 fn world_of_twelve(authorities: u8) -> World {
     let mut world = World::new(authorities);
-    let all: Vec<Digest> =
-        (1..=12).map(|i| world.descriptor(i, 1000, NodeState::Active)).collect();
+    let all: Vec<Digest> = (1..=12).map(|i| world.descriptor(i, 1000, NodeState::Active)).collect();
     world.advance(5000, &all);
     world
 }

@@ -1,17 +1,18 @@
 //! A directory authority: takes descriptors, agrees with the others on each document, serves it.
 //!
-//! Specified in 02 directory. The agreement itself stands behind [`agreement`]; what is agreed on
-//! is computed by [`chain`].
+//! Specified in 02 directory. The rules of agreement are in
+//! [`enjambre_protocol::directory::agreement`]; `agreement` gives them links, a log and a clock.
 
 mod agreement;
-mod chain;
+mod log;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use enjambre_link::{Admission, Endpoint, Identity, LinkConfig};
+use enjambre_link::{Admission, Endpoint, Identity, LinkConfig, Pool, PoolConfig};
 use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, Genesis};
+use enjambre_protocol::id::NodeId;
 use enjambre_protocol::identity::KeyPurpose;
 use enjambre_protocol::link::Code;
 use serde_json::{Value, json};
@@ -28,14 +29,14 @@ use crate::{files, server};
 struct Authority {
     genesis: Arc<Genesis>,
     directory: Arc<Directory>,
-    chain: Arc<chain::Chain>,
+    agreement: agreement::Agreement,
     metrics: Metrics,
 }
 
 impl Shown for Authority {
     fn status(&self) -> Value {
         json!({
-            "id": self.chain.id(), "height": self.directory.height(),
+            "id": self.agreement.id(), "height": self.directory.height(),
             "epoch": self.genesis.params.epoch_ms, "ready": self.is_ready(),
             "threshold": self.genesis.threshold(),
             "version": env!("CARGO_PKG_VERSION"),
@@ -64,10 +65,14 @@ impl server::Service for Authority {
         let DirectoryRequest::Publish(signed) = request else {
             return DirectoryReply::Refused { reason: "not answered here".to_owned() };
         };
-        match self.chain.accept(signed) {
+        match self.agreement.publish(signed).await {
             Ok(()) => DirectoryReply::Accepted,
             Err(error) => DirectoryReply::Refused { reason: error.to_string() },
         }
+    }
+
+    async fn peer(self: Arc<Self>, from: NodeId, message: Vec<u8>) -> Option<Vec<u8>> {
+        self.agreement.receive(from, &message)
     }
 }
 
@@ -80,11 +85,6 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let config = NodeConfig::load(&dir)?;
     let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
-    let chain = Arc::new(chain::Chain::new(Arc::clone(&genesis), key.clone()));
-    anyhow::ensure!(
-        genesis.index(chain.id()).is_some(),
-        "this authority's key is not in the network file; use the file of the network it belongs to"
-    );
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis)));
     let endpoint =
         Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(Admission::everyone()))
@@ -94,17 +94,15 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot serve HTTP on {}; is the port in use?", config.http))?;
     let metrics = Metrics::new()?;
-    let authority = Arc::new(Authority {
-        genesis,
-        directory: Arc::clone(&directory),
-        chain: Arc::clone(&chain),
-        metrics: metrics.clone(),
-    });
-    tracing::info!(network = %chain.network(), listen = %config.listen, "authority");
+    let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
+    let log = log::Log::open(&dir).context("the agreement's log cannot be read")?;
+    let (agreement, driver) = agreement::prepare(&key, log, &directory, &pool, &metrics, &stop)?;
+    tracing::info!(network = %genesis.network(), listen = %config.listen, "authority");
+    let authority = Arc::new(Authority { genesis, directory, agreement, metrics });
     let tasks = TaskTracker::new();
     tasks.spawn(http::serve(listener, Arc::clone(&authority) as Arc<dyn Shown>, stop.clone()));
     tasks.spawn(server::serve(acceptor, authority, stop.clone()));
-    let result = agreement::decide(&chain, &directory, &metrics, &stop).await;
+    let result = driver.run().await;
     stop.cancel();
     endpoint.close(Code::SHUTDOWN).await;
     tasks.close();

@@ -68,6 +68,7 @@ pub(crate) struct CliError {
     usage: bool,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over by `map_err`")]
 impl CliError {
     /// The words on the command line are wrong: exit code 2.
     pub(crate) fn usage(text: impl ToString) -> Self {

@@ -22,6 +22,7 @@ use enjambre_protocol::wire;
 use tokio::sync::watch;
 
 pub use fetch::{FetchError, fetch_latest};
+pub(crate) use follow::catch_up;
 pub use follow::{OnionKeyEntry, Publication, follow};
 
 use crate::files::{self, FileError};

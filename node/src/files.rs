@@ -59,6 +59,7 @@ impl FileError {
         move |source| Self::Io { path, source }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "errors are handed over by `map_err`")]
     fn content(path: &Path, text: impl ToString) -> Self {
         Self::Content { path: path.to_path_buf(), text: text.to_string() }
     }

@@ -43,8 +43,7 @@ impl Log {
     /// Opens the log below `dir` and reads what it holds.
     pub(super) fn open(dir: &Path) -> io::Result<(Self, Vec<LogEntry>)> {
         let path = dir.join(LOG_FILE);
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         File::open(dir)?.sync_all()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -57,7 +56,10 @@ impl Log {
             rest = next;
         }
         if !rest.is_empty() {
-            tracing::warn!(bytes = rest.len(), "the end of the agreement's log was torn by a crash");
+            tracing::warn!(
+                bytes = rest.len(),
+                "the end of the agreement's log was torn by a crash"
+            );
             file.set_len((bytes.len() - rest.len()) as u64)?;
             file.sync_all()?;
         }
@@ -116,7 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn log_gives_back_whole_records_and_cuts_a_torn_one() -> Result<(), Box<dyn std::error::Error>> {
+    fn log_gives_back_whole_records_and_cuts_a_torn_one() -> Result<(), Box<dyn std::error::Error>>
+    {
         let dir = tempfile::tempdir()?;
         let entries = entries()?;
         assert!(entries.len() > 2);

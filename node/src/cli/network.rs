@@ -1,7 +1,7 @@
 //! `network`: make, show or start a network.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
@@ -49,7 +49,7 @@ pub(crate) fn run(command: NetworkCommand, json: bool) -> Result<(), CliError> {
 
 fn create(
     authorities: &[String],
-    out: &PathBuf,
+    out: &Path,
     params: &[String],
     json: bool,
 ) -> Result<(), CliError> {

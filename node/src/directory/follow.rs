@@ -83,6 +83,21 @@ async fn follow_once(directory: &Arc<Directory>, pool: &Pool) -> bool {
     false
 }
 
+/// Fetches the newest document from a source that is known to be ahead.
+pub(crate) async fn catch_up(
+    directory: &Arc<Directory>,
+    pool: &Pool,
+    source: NodeId,
+    addresses: &[SocketAddr],
+) -> anyhow::Result<()> {
+    let have = directory.newest();
+    let above = have.as_ref().map_or(0, |have| have.document().height);
+    let base = have.as_ref().map(|have| *have.digest());
+    let request = DirectoryRequest::Latest { above, base };
+    let reply = ask(pool, source, addresses, &request).await?;
+    take(directory, have, reply).await
+}
+
 /// The authorities, then some nodes, each group in random order.
 fn sources(directory: &Directory) -> Vec<(NodeId, Vec<SocketAddr>)> {
     let mut rng: StdRng = rand::make_rng();

@@ -72,7 +72,7 @@ impl Keys {
         if let Some(kept) = read(&path).filter(|kept| Some(&kept.boot) == boot.as_ref())
             && let Ok(journal) = Journal::open(journal.clone(), now)
         {
-            return Ok((Self::of(path, boot, kept), journal));
+            return Ok((Self::of(path, boot, &kept), journal));
         }
         let mut rng: StdRng = rand::make_rng();
         // Any number but those of before: a packet for the old keys must not meet the new ones.
@@ -92,7 +92,7 @@ impl Keys {
         Ok((keys, journal))
     }
 
-    fn of(path: PathBuf, boot: Option<String>, kept: Kept) -> Self {
+    fn of(path: PathBuf, boot: Option<String>, kept: &Kept) -> Self {
         Self {
             path,
             boot,

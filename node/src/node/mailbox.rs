@@ -40,7 +40,7 @@ enum Input {
     Forward { from: NodeId, forward: Box<Verified<Forward>>, reply: oneshot::Sender<ForwardReply> },
     Answer { call: CallId, answer: Verified<Answer> },
     Unreachable { call: CallId, member: NodeId },
-    View(View),
+    View(Box<View>),
 }
 
 /// Asks the mailbox thread. Clones share it; the thread ends when all are dropped.
@@ -149,9 +149,9 @@ impl Mailbox {
 
     /// The directory has changed. Waits for room: a view must not be lost.
     pub(crate) async fn view(&self, view: View) {
-        let inputs = self.inputs.clone();
+        let (inputs, view) = (self.inputs.clone(), Box::new(view));
         // The thread may have ended; then nobody needs the view.
-        let _ = tokio::task::spawn_blocking(move || inputs.send(Input::View(view))).await;
+        let _ = tokio::task::spawn_blocking(move || inputs.send(Input::View(view)).is_ok()).await;
     }
 }
 
@@ -210,7 +210,7 @@ impl<S: Store> Driver<S> {
             }
             Input::Answer { call, answer } => self.machine.handle_answer(call, answer),
             Input::Unreachable { call, member } => self.machine.handle_unreachable(call, member),
-            Input::View(view) => self.machine.handle_view(view),
+            Input::View(view) => self.machine.handle_view(*view),
         }
         1
     }

@@ -5,6 +5,7 @@
 //! directory here, and a write succeeds when they make it durable by the swarm's own rule.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use enjambre_protocol::Retry;
 use enjambre_protocol::directory::VerifiedDocument;
@@ -24,6 +25,9 @@ use crate::net::{Net, NetError, PathTaken, Waits};
 
 /// Bytes of an answer: a full page of records, or a chunk, with its fields.
 const REPLY_MAX: usize = RETRIEVE_MAX + (256 << 10);
+
+/// How long the members of a swarm are tried one after another.
+const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a write is about, for checking its receipts.
 #[derive(Clone, Copy, Debug)]
@@ -196,6 +200,7 @@ impl Net {
     ) -> Result<Durable, SwarmError> {
         let mut swarm = self.swarm(subject.point).await?;
         let mut last = None;
+        let until = Instant::now() + WRITE_WITHIN;
         // The second round is for a swarm that changed under way.
         for _ in 0..2 {
             for member in self.shuffled(&swarm) {
@@ -208,6 +213,9 @@ impl Net {
                         last = Some(error);
                         if is_about_membership {
                             break;
+                        }
+                        if Instant::now() > until {
+                            return Err(last.unwrap_or(SwarmError::NoSwarm));
                         }
                     }
                     Err(error) => return Err(error),

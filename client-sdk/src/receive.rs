@@ -53,6 +53,7 @@ struct Look {
     answered: usize,
     members: usize,
     quorum: usize,
+    unreadable: usize,
 }
 
 impl Client {
@@ -65,11 +66,13 @@ impl Client {
     ) -> Result<ReceiveSummary, Error> {
         let began = Instant::now();
         self.deliver_due().await?;
-        let mut shown = 0;
+        let (mut shown, mut unreadable) = (0, 0);
+        self.store().write(|change| change.forget_seen(system::now()))?;
         loop {
             let look = self.look().await;
             shown += self.show(options.save.as_deref(), &mut on_message).await?;
             let look = look?;
+            unreadable += look.unreadable;
             let goes_on = match options.mode {
                 ReceiveMode::Once { timeout } => shown == 0 && began.elapsed() < timeout,
                 ReceiveMode::Follow => true,
@@ -82,6 +85,7 @@ impl Client {
                     complete: look.answered >= look.quorum,
                     answered: look.answered,
                     members: look.members,
+                    unreadable,
                 });
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -99,7 +103,7 @@ impl Client {
         let mut waiting: Vec<Member> = members.to_vec();
         net.with_rng(|rng| rand::seq::SliceRandom::shuffle(waiting.as_mut_slice(), rng));
         let mut under_way = JoinSet::new();
-        let (mut answered, mut extra) = (0, 0);
+        let (mut answered, mut extra, mut unreadable) = (0, 0, 0);
         let mut last: Option<SwarmError> = None;
         loop {
             if answered >= quorum {
@@ -132,7 +136,7 @@ impl Client {
             match pages {
                 Ok(pages) => {
                     for page in pages {
-                        self.keep_page(&account, &net, member, &page)?;
+                        unreadable += self.keep_page(&account, &net, member, &page)?;
                     }
                     answered += 1;
                 }
@@ -144,7 +148,7 @@ impl Client {
         }
         match last {
             Some(error) if answered == 0 => Err(error.into()),
-            _ => Ok(Look { answered, members: members.len(), quorum }),
+            _ => Ok(Look { answered, members: members.len(), quorum, unreadable }),
         }
     }
 
@@ -157,14 +161,15 @@ impl Client {
         }))
     }
 
-    /// Keeps what is new of a page, and moves the cursor with it in one transaction.
+    /// Keeps what is new of a page, and moves the cursor with it in one transaction. Gives the
+    /// number of new records that do not open.
     fn keep_page(
         &self,
         account: &Account,
         net: &Net,
         member: NodeId,
         page: &Page,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let now = system::now();
         let mut opened: BTreeMap<Digest, Opened> = BTreeMap::new();
         for item in &page.items {
@@ -173,17 +178,20 @@ impl Client {
             }
         }
         self.store().write(|change| {
+            let mut unreadable = 0;
             for item in &page.items {
                 let hash = Digest::from_bytes(*item.hash.as_bytes());
                 if !change.see(&hash, item.expiry)? {
                     continue;
                 }
-                if let Some(message) = opened.remove(&hash) {
-                    keep_message(&change, hash, message, now)?;
+                match opened.remove(&hash) {
+                    Some(message) => keep_message(&change, hash, message, now)?,
+                    None => unreadable += 1,
                 }
             }
             let cursor = Cursor { store: page.cursor.store, sequence: page.cursor.seq.number() };
-            Ok::<_, Error>(change.set_cursor(&cursor_key(account, member), &cursor)?)
+            change.set_cursor(&cursor_key(account, member), &cursor)?;
+            Ok::<_, Error>(unreadable)
         })
     }
 

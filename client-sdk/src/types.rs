@@ -210,6 +210,8 @@ pub struct ReceiveSummary {
     pub answered: usize,
     /// Members of our swarm.
     pub members: usize,
+    /// Records that came and could not be opened or were refused; they are not asked for again.
+    pub unreadable: usize,
 }
 
 /// An account just made.

@@ -88,6 +88,8 @@ impl Directory {
     /// everyone. Another document of the same height is proof that authorities lied; both are
     /// kept.
     pub fn adopt(&self, document: VerifiedDocument) -> Result<bool, FileError> {
+        // Held throughout: of two that adopt at a time, the later sees what the earlier did.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = self.newest() {
             if document.document().height < newest.document().height {
                 return Ok(false);
@@ -104,12 +106,10 @@ impl Directory {
         }
         files::write_atomic(&self.dir.join(DOCUMENT_FILE), &wire::encode(document.signed()))?;
         let document = Arc::new(document);
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.push_back(Arc::clone(&document));
         if recent.len() > RECENT_MAX {
             recent.pop_front();
         }
-        drop(recent);
         self.newest.send_replace(Some(document));
         Ok(true)
     }

@@ -222,8 +222,10 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
 
     let member = MemberConfig { quotas: quotas(&config), ..MemberConfig::new(network) };
+    let mailbox_ended = CancellationToken::new();
     let machine = MemberMachine::new(member, key.clone(), store)?;
-    let (mailbox, onward) = Mailbox::start(machine, network, metrics.clone())?;
+    let (mailbox, onward) =
+        Mailbox::start(machine, network, metrics.clone(), mailbox_ended.clone())?;
 
     let (keys, journal) = Keys::open(&dir, clock::now())?;
     let (onion_number, onion_key) = (keys.number(), keys.public());
@@ -264,11 +266,15 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     tasks.spawn(follow(Arc::clone(&directory), pool.clone(), stop.clone()));
     tasks.spawn(publication.run(directory, pool, onion_keys, stop.clone()));
     tasks.spawn(rotate_keys(Arc::clone(&node), keys, stop.clone()));
-    server::serve(acceptor, node, stop.clone()).await;
+    let failed = tokio::select! {
+        () = server::serve(acceptor, node, stop.clone()) => false,
+        () = mailbox_ended.cancelled() => true,
+    };
     stop.cancel();
     endpoint.close(Code::SHUTDOWN).await;
     tasks.close();
     tasks.wait().await;
+    anyhow::ensure!(!failed, "the mailbox thread failed: see the log before this line");
     Ok(())
 }
 

@@ -19,6 +19,10 @@ use crate::system as clock;
 /// Tries of one request: enough to get round two dead nodes of twelve.
 const TRIES: usize = 6;
 
+/// How long all tries of one request may take together: what one silent try takes, and as much
+/// again for others.
+const TRIES_FACTOR: u32 = 2;
+
 /// Failures of the edge to the destination after which it counts as unreachable: two exits agree.
 const DESTINATION_FAILURES: usize = 2;
 
@@ -99,7 +103,11 @@ impl Net {
         let mut last = String::new();
         let mut destination_failures = 0;
         let mut refreshed = false;
-        for _ in 0..TRIES {
+        let until = Instant::now() + waits.within() * TRIES_FACTOR;
+        for number in 0..TRIES {
+            if number > 0 && Instant::now() > until {
+                break;
+            }
             let path = self.draw(key, destination)?;
             let Some((packet, opener)) = self.build(&path, class, reply_class, &bytes) else {
                 // A hop of the anchor that the newest document no longer lists.

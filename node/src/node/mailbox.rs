@@ -16,6 +16,7 @@ use enjambre_protocol::mailbox::{
     RequestId, Response, Store, Transmit, Verified, Verify, View,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::metrics::Metrics;
@@ -81,11 +82,13 @@ impl Kept {
 }
 
 impl Mailbox {
-    /// Starts the thread; what is to be passed on comes out of the channel.
+    /// Starts the thread; what is to be passed on comes out of the channel, and `ended` is cancelled
+    /// when the thread is no more.
     pub(crate) fn start<S: Store + Send + 'static>(
         machine: MemberMachine<S>,
         network: NetworkId,
         metrics: Metrics,
+        ended: CancellationToken,
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Onward>)> {
         let (inputs, waiting) = sync_channel(QUEUE_MAX);
         // Bounded by what the machine has in hand, which the queue and its own limit bound.
@@ -102,7 +105,11 @@ impl Mailbox {
             acknowledgements: HashMap::new(),
             next: 0,
         };
-        std::thread::Builder::new().name("mailbox".to_owned()).spawn(move || driver.run())?;
+        std::thread::Builder::new().name("mailbox".to_owned()).spawn(move || {
+            // Told also when the thread panics: without it the node is of no use.
+            let _told = ended.drop_guard();
+            driver.run();
+        })?;
         Ok((Self { network, inputs, kept }, passed_on))
     }
 

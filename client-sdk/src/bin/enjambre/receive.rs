@@ -50,6 +50,13 @@ pub(crate) async fn run(
         _ = tokio::signal::ctrl_c() => None,
     };
     printed?;
+    if let Some(summary) = summary.filter(|summary| summary.unreadable > 0) {
+        eprintln!(
+            "enjambre: {} records in the mailbox could not be opened or were refused, and are not \
+             messages that anybody signed for you",
+            summary.unreadable
+        );
+    }
     match summary {
         Some(summary) if !summary.complete => {
             let text = format!(

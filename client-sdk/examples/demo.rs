@@ -86,10 +86,10 @@ impl Demo {
     }
 
     fn start(&mut self) -> Result<()> {
-        heading("A private network: 12 service nodes and an authority, each a process");
+        heading("A private network: 12 service nodes and 4 authorities, each a process");
         self.is_up = true;
         let began = Instant::now();
-        let ready = self.node(&["devnet", "up", "--authorities", "1", "--detach"])?;
+        let ready = self.node(&["devnet", "up", "--detach"])?;
         let seconds = began.elapsed().as_secs_f64();
         println!(
             "  ready at height {} with {} nodes after {seconds:.1} s",
@@ -100,7 +100,7 @@ impl Demo {
             println!("  swarm {} has {} members", swarm["id"], array(&swarm["members"]).len());
         }
         self.summary.push(format!(
-            "12 nodes in {} swarms; a document needs {} signatures and has {}",
+            "12 nodes in {} swarms; a document needs {} of 4 signatures and has {}",
             array(&shown["swarms"]).len(),
             shown["threshold"],
             shown["signatures"]

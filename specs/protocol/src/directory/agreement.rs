@@ -35,7 +35,6 @@ mod timing;
 #[cfg(test)]
 mod tests;
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -385,12 +384,6 @@ impl AgreementMachine {
     /// Our own id.
     pub fn id(&self) -> AuthorityId {
         self.home.id_of(self.home.me)
-    }
-
-    /// How often a height that is undecided is sent again; a caller's connection attempts may keep
-    /// to the same pace.
-    pub const fn resend_interval(&self) -> Duration {
-        self.home.timing.resend
     }
 }
 

@@ -10,13 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use enjambre_link::{Admission, Endpoint, Identity, LinkConfig, Pool, PoolConfig};
+use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig};
 use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, Genesis};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::identity::KeyPurpose;
 use enjambre_protocol::link::Code;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +23,7 @@ use crate::config::{KEY_FILE, NETWORK_FILE, NodeConfig};
 use crate::directory::Directory;
 use crate::http::{self, Shown};
 use crate::metrics::Metrics;
+use crate::sockets::{listen, listen_http};
 use crate::{files, server};
 
 struct Authority {
@@ -83,16 +83,13 @@ impl server::Service for Authority {
 /// When it cannot start, or cannot keep what it signed.
 pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let config = NodeConfig::load(&dir)?;
+    let _lock = files::lock_directory(&dir)?;
     let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
-    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis)));
-    let endpoint =
-        Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(Admission::everyone()))
-            .with_context(|| format!("cannot listen on {}; is the port in use?", config.listen))?;
-    let acceptor = endpoint.take_acceptor().context("the endpoint accepts nothing")?;
-    let listener = TcpListener::bind(config.http)
-        .await
-        .with_context(|| format!("cannot serve HTTP on {}; is the port in use?", config.http))?;
+    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
+    let link = LinkConfig::new(Admission::everyone());
+    let (endpoint, acceptor) = listen(config.listen, Identity::Node(&key), link)?;
+    let listener = listen_http(config.http).await?;
     let metrics = Metrics::new()?;
     let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
     let log = log::Log::open(&dir).context("the agreement's log cannot be read")?;

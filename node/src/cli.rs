@@ -4,9 +4,13 @@
 //! for a failure, 0 for done. `--json` makes answers and errors one JSON object a line.
 
 mod authority;
+mod card;
 mod devnet;
 mod init;
+mod key;
 mod network;
+mod passphrase;
+mod start;
 mod status;
 
 use std::path::PathBuf;
@@ -48,14 +52,26 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Take an identity to safety and back; make a family key.
+    #[command(
+        subcommand,
+        after_help = "Example: enjambre-node key export --dir /var/lib/enjambre node-key.txt"
+    )]
+    Key(key::KeyCommand),
     /// Start, make or show a network.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: enjambre-node network show --network network.toml"
+    )]
     Network(network::NetworkCommand),
     /// Run a directory authority.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: enjambre-node authority init --dir /var/lib/enjambre-authority"
+    )]
     Authority(authority::AuthorityCommand),
     /// A private network of real processes on this machine.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: enjambre-node devnet up --dir /tmp/net")]
     Devnet(devnet::DevnetCommand),
 }
 
@@ -83,6 +99,22 @@ impl CliError {
     /// What was asked may succeed later: exit code 1.
     pub(crate) fn later(kind: &'static str, text: impl ToString) -> Self {
         Self { kind, text: text.to_string(), retry: "later", usage: false }
+    }
+
+    /// A process could not start or go on.
+    pub(crate) fn process(what: &'static str, error: &anyhow::Error) -> Self {
+        let kind = if error.is::<crate::files::FileError>() {
+            "file"
+        } else if error.is::<crate::config::ConfigError>() {
+            "config"
+        } else if error.is::<crate::store::OpenError>() {
+            "database"
+        } else if error.is::<crate::sockets::ListenError>() {
+            "port"
+        } else {
+            what
+        };
+        Self::failed(kind, format!("{error:#}"))
     }
 
     fn report(&self, json: bool) -> ExitCode {
@@ -114,6 +146,7 @@ impl From<crate::devnet::DevnetError> for CliError {
     fn from(error: crate::devnet::DevnetError) -> Self {
         use crate::devnet::DevnetError as E;
         let kind = match error {
+            E::File(_) => "file",
             E::Exists { .. } => "exists",
             E::Missing { .. } => "missing",
             E::Unknown { .. } => "unknown-name",
@@ -145,13 +178,21 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    if std::env::args_os().any(|word| word == "--json") {
-        let text = error.to_string();
-        let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        return CliError::usage(text).report(true);
-    }
-    let _ = error.print();
-    ExitCode::from(2)
+    let json = std::env::args_os().any(|word| word == "--json");
+    let text = error.render().to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = match error.kind() {
+        K::DisplayHelpOnMissingArgumentOrSubcommand | K::MissingSubcommand => {
+            "a command is missing".to_owned()
+        }
+        _ => said.join(" ").trim_start_matches("error: ").to_owned(),
+    };
+    CliError::usage(format!("{said}; see `enjambre-node --help`")).report(json)
 }
 
 fn dispatch(command: Command, json: bool) -> Result<(), CliError> {
@@ -159,9 +200,10 @@ fn dispatch(command: Command, json: bool) -> Result<(), CliError> {
         Command::Init(args) => init::init(args, json),
         Command::Run { dir } => {
             init_log();
-            crate::run::run_node(&dir).map_err(|error| CliError::failed("node", error))
+            crate::run::run_node(&dir).map_err(|error| CliError::process("node", &error))
         }
         Command::Status { dir } => status::status(&dir, json),
+        Command::Key(command) => key::run(command, json),
         Command::Network(command) => network::run(command, json),
         Command::Authority(command) => authority::run(command, json),
         Command::Devnet(command) => devnet::run(command, json),
@@ -170,8 +212,13 @@ fn dispatch(command: Command, json: bool) -> Result<(), CliError> {
 
 /// Logs go to standard error; `RUST_LOG` sets what is logged, `info` unless set.
 pub(crate) fn init_log() {
+    init_log_from("info");
+}
+
+/// The same with another level unless set.
+pub(crate) fn init_log_from(level: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // A second call, in a test, keeps the first subscriber.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).try_init();
 }

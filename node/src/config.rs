@@ -11,6 +11,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::family::FamilyConsent;
+use crate::files;
+
 /// The settings file of a data directory.
 pub const CONFIG_FILE: &str = "config.toml";
 /// The network file of a data directory.
@@ -124,6 +127,9 @@ pub struct NodeConfig {
     /// What one account may keep here at most.
     #[serde(default = "default_quota")]
     pub account_quota: ByteSize,
+    /// The family it belongs to, with that family's consent.
+    #[serde(default)]
+    pub family: Option<FamilyConsent>,
 }
 
 const fn default_quota() -> ByteSize {
@@ -133,7 +139,14 @@ const fn default_quota() -> ByteSize {
 impl NodeConfig {
     /// A node's settings with the default quota.
     pub const fn new(listen: SocketAddr, http: SocketAddr, storage: ByteSize) -> Self {
-        Self { listen, advertise: Vec::new(), storage, http, account_quota: default_quota() }
+        Self {
+            listen,
+            advertise: Vec::new(),
+            storage,
+            http,
+            account_quota: default_quota(),
+            family: None,
+        }
     }
 
     /// The addresses others are told.
@@ -170,6 +183,10 @@ impl NodeConfig {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n# {comment}\n{line}\n");
         }
+        if let Some(family) = &self.family {
+            let comment = "The family this node belongs to, and the consent of its key.";
+            let _ = write!(text, "\n# {comment}\nfamily = \"{family}\"\n");
+        }
         text
     }
 
@@ -182,8 +199,10 @@ impl NodeConfig {
             hint,
             source,
         })?;
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Content { path, text: error.to_string() })
+        toml::from_str(&text).map_err(|error| {
+            let text = format!("{}; correct it and start again", files::toml_error(&text, &error));
+            ConfigError::Content { path, text }
+        })
     }
 }
 
@@ -198,6 +217,7 @@ mod tests {
             storage: ByteSize::from_bytes(20_000_000_000),
             http: SocketAddr::from(([127, 0, 0, 1], 22180)),
             account_quota: ByteSize::from_bytes(1_500_000),
+            family: None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! subnets are exercised as they are elsewhere. Everything it writes is below one directory:
 //! `devnet.json` names the processes, each has a folder with its data and its log.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -190,7 +190,7 @@ impl Devnet {
         if config.dir.join(LIST_FILE).exists() {
             return Err(DevnetError::Exists { dir: config.dir.clone() });
         }
-        fs::create_dir_all(&config.dir).map_err(system(config.dir.display().to_string()))?;
+        files::check_writable(&config.dir)?;
         let dir = fs::canonicalize(&config.dir).map_err(system("the devnet's directory"))?;
         let mut devnet = Self { dir, processes: Vec::with_capacity(count) };
         let mut entries = Vec::with_capacity(config.authorities);
@@ -384,12 +384,4 @@ fn free_addresses(index: usize) -> Result<(SocketAddr, SocketAddr), DevnetError>
     free(own)
         .or_else(|_| free(Ipv4Addr::LOCALHOST))
         .map_err(system("finding a free port on loopback"))
-}
-
-/// Makes sure a directory can be written before anything is started in it.
-pub fn check_writable(dir: &Path) -> Result<(), DevnetError> {
-    fs::create_dir_all(dir).map_err(system(dir.display().to_string()))?;
-    let probe = dir.join(".probe");
-    File::create(&probe).map_err(system(dir.display().to_string()))?;
-    fs::remove_file(&probe).map_err(system(dir.display().to_string()))
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use enjambre_protocol::directory::{
     DirectoryReply, DirectoryRequest, DocumentDiff, Genesis, SignedDocument, VerifiedDocument,
+    VerifyError,
 };
 use enjambre_protocol::id::Digest;
 use enjambre_protocol::limits::DIRECTORY_MAX;
@@ -49,19 +50,33 @@ pub struct Directory {
 impl Directory {
     /// Opens the directory kept below `dir`, empty if there is none. One that does not verify is
     /// left alone and said so: a document is fetched again at no loss.
-    pub fn open(dir: &Path, genesis: Arc<Genesis>) -> Self {
-        let kept = std::fs::read(dir.join(DOCUMENT_FILE)).ok();
-        let document = kept.and_then(|bytes| {
-            let signed: SignedDocument = wire::decode(&bytes, 2 * DIRECTORY_MAX).ok()?;
-            signed
-                .verify(&genesis)
-                .inspect_err(|error| tracing::warn!(%error, "the kept directory is not used"))
-                .ok()
-        });
-        let document = document.map(Arc::new);
+    ///
+    /// # Errors
+    ///
+    /// When what is kept is another network's: the data below `dir` belongs to that one.
+    pub fn open(dir: &Path, genesis: Arc<Genesis>) -> Result<Self, FileError> {
+        let path = dir.join(DOCUMENT_FILE);
+        let kept = std::fs::read(&path).ok();
+        let signed =
+            kept.and_then(|bytes| wire::decode::<SignedDocument>(&bytes, 2 * DIRECTORY_MAX).ok());
+        let document = match signed.map(|signed| signed.verify(&genesis)) {
+            Some(Ok(document)) => Some(Arc::new(document)),
+            Some(Err(VerifyError::Network { found })) => {
+                let text = format!(
+                    "what is kept here is of network {found}, and network.toml of another; put \
+                     back the file of that network, or choose another directory"
+                );
+                return Err(FileError::Content { path, text });
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the kept directory is not used");
+                None
+            }
+            None => None,
+        };
         let recent = Mutex::new(document.iter().cloned().collect());
         let (newest, _) = watch::channel(document);
-        Self { genesis, dir: dir.to_path_buf(), newest, recent }
+        Ok(Self { genesis, dir: dir.to_path_buf(), newest, recent })
     }
 
     /// The network's genesis.

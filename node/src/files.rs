@@ -1,4 +1,4 @@
-//! The small files of a data directory: the network file and the keys.
+//! The small files of a data directory: the network file, the keys, the lock.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -7,16 +7,20 @@ use std::path::{Path, PathBuf};
 
 use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::directory::{Genesis, NetworkFile};
-use enjambre_protocol::identity::{KeyFile, KeyPurpose};
+use enjambre_protocol::identity::{KeyFile, KeyFileError, KeyPurpose};
 use rand::TryRng;
 use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+/// The file whose lock says that a process works with its directory.
+const LOCK_FILE: &str = "lock";
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
     /// The system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be used ({source}); check the name, and that this user may read and write there", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -32,7 +36,7 @@ pub enum FileError {
         hint: &'static str,
     },
     /// A key is in its place already, and would be lost.
-    #[error("{} exists already; a key is never overwritten, choose another directory", path.display())]
+    #[error("{} exists already; a key is never overwritten, choose another place", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -50,6 +54,12 @@ pub enum FileError {
         path: PathBuf,
         /// What is wrong.
         text: String,
+    },
+    /// Another process works with the directory.
+    #[error("another process runs with {}; stop it first, or choose another directory", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
     },
 }
 
@@ -102,9 +112,48 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// Reads a network file and checks it.
 pub fn load_network(path: &Path) -> Result<Genesis, FileError> {
     let text = read(path, "get the network file or card from whoever runs the network")?;
-    let file: NetworkFile =
-        toml::from_str(&text).map_err(|error| FileError::content(path, error))?;
-    file.into_genesis().map_err(|error| FileError::content(path, error))
+    let anew = "get the file anew from whoever runs the network";
+    let file: NetworkFile = toml::from_str(&text).map_err(|error| {
+        let place = toml_error(&text, &error);
+        FileError::content(path, format!("this is no network file ({place}); {anew}"))
+    })?;
+    file.into_genesis().map_err(|error| FileError::content(path, format!("{error}; {anew}")))
+}
+
+/// The line and the reason of a mistake in a settings file, in one line.
+pub(crate) fn toml_error(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {}", before.matches('\n').count() + 1, error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
+/// Makes a directory if it is not there, and makes sure that it can be written.
+pub fn check_writable(dir: &Path) -> Result<(), FileError> {
+    let probe = dir.join(".probe");
+    fs::create_dir_all(dir)
+        .and_then(|()| fs::File::create(&probe))
+        .and_then(|_| fs::remove_file(&probe))
+        .map_err(FileError::io(dir))
+}
+
+/// Held for as long as a process works with a directory, so that no second one does.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    /// Locked while it is open.
+    _file: fs::File,
+}
+
+/// Takes a directory for this process; its end gives it back, however it comes.
+pub fn lock_directory(dir: &Path) -> Result<DirectoryLock, FileError> {
+    let path = dir.join(LOCK_FILE);
+    let file = fs::File::create(&path).map_err(FileError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(DirectoryLock { _file: file }),
+        Err(fs::TryLockError::WouldBlock) => Err(FileError::Locked { dir: dir.to_path_buf() }),
+        Err(fs::TryLockError::Error(source)) => Err(FileError::Io { path, source }),
+    }
 }
 
 /// Writes a network file.
@@ -129,26 +178,45 @@ pub fn create_key(path: &Path, kind: KeyPurpose) -> Result<SecretKey, FileError>
 
 /// Writes a key, readable by its owner only; never over another one.
 pub fn write_key(path: &Path, kind: KeyPurpose, key: &SecretKey) -> Result<(), FileError> {
+    write_private(path, KeyFile::new(kind, key.clone()).encode().as_bytes())
+}
+
+/// Writes a file that only its owner may read; never over another one.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = opened.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => FileError::Exists { path: path.to_path_buf() },
         _ => FileError::Io { path: path.to_path_buf(), source },
     })?;
-    let text = KeyFile::new(kind, key.clone()).encode();
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(FileError::io(path))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(FileError::io(path))
 }
 
 /// Reads a key that only its owner may read.
 pub fn load_key(path: &Path, kind: KeyPurpose) -> Result<SecretKey, FileError> {
-    let hint = "make it with the `init` command";
-    let text = read(path, hint)?;
+    let text = read_key(path)?;
+    KeyFile::parse(&text, kind)
+        .map(|file| file.key().clone())
+        .map_err(|error| FileError::content(path, error))
+}
+
+/// Reads the key of a node or of an authority, whichever it is.
+pub fn load_identity(path: &Path) -> Result<(KeyPurpose, SecretKey), FileError> {
+    let text = read_key(path)?;
+    let parse = |kind| KeyFile::parse(&text, kind).map(|file| (kind, file.key().clone()));
+    match parse(KeyPurpose::Authority) {
+        Err(KeyFileError::Heading { .. }) => parse(KeyPurpose::Node),
+        other => other,
+    }
+    .map_err(|error| FileError::content(path, error))
+}
+
+fn read_key(path: &Path) -> Result<Zeroizing<String>, FileError> {
+    let text = read(path, "make it with the `init` command").map(Zeroizing::new)?;
     let mode = fs::metadata(path).map_err(FileError::io(path))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(FileError::Permissions { path: path.to_path_buf() });
     }
-    KeyFile::parse(&text, kind)
-        .map(|file| file.key().clone())
-        .map_err(|error| FileError::content(path, error))
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -163,8 +231,20 @@ mod tests {
         assert_eq!(load_key(&path, KeyPurpose::Node)?.public(), key.public());
         assert!(matches!(create_key(&path, KeyPurpose::Node), Err(FileError::Exists { .. })));
         assert!(matches!(load_key(&path, KeyPurpose::Authority), Err(FileError::Content { .. })));
+        assert_eq!(load_identity(&path)?.0, KeyPurpose::Node);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
         assert!(matches!(load_key(&path, KeyPurpose::Node), Err(FileError::Permissions { .. })));
+        assert!(matches!(load_identity(&path), Err(FileError::Permissions { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn directory_is_given_to_one_at_a_time() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let lock = lock_directory(dir.path())?;
+        assert!(matches!(lock_directory(dir.path()), Err(FileError::Locked { .. })));
+        drop(lock);
+        assert!(lock_directory(dir.path()).is_ok());
         Ok(())
     }
 }

@@ -9,12 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use enjambre_link::{Admission, Endpoint, Identity, LinkConfig, Pool, PoolConfig, Stream};
+use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig, Stream};
 use enjambre_protocol::directory::{
     DescriptorParts, DirectoryReply, DirectoryRequest, NodeState, VerifiedDocument,
 };
-use enjambre_protocol::id::{AuthorityId, NodeId};
+use enjambre_protocol::id::{AuthorityId, NetworkId, NodeId};
 use enjambre_protocol::identity::KeyPurpose;
 use enjambre_protocol::link::{Code, PEER_MESSAGE_MAX, StreamHead};
 use enjambre_protocol::mailbox::{
@@ -25,7 +24,6 @@ use enjambre_protocol::service::{PeerReply, PeerRequest, ServiceReply, ServiceRe
 use enjambre_protocol::wire;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,8 +33,10 @@ use self::mailbox::{Mailbox, Onward};
 use self::relay::Relay;
 use crate::config::{DATABASE_DIR, KEY_FILE, NETWORK_FILE, NodeConfig};
 use crate::directory::{Directory, OnionKeyEntry, Publication, follow};
+use crate::family::FamilyConsent;
 use crate::http::{self, Shown};
 use crate::metrics::Metrics;
+use crate::sockets::{listen, listen_http};
 use crate::store::RocksStore;
 use crate::{clock, files, server};
 
@@ -197,28 +197,25 @@ impl Shown for Node {
 /// When it cannot start.
 pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let config = NodeConfig::load(&dir)?;
+    let _lock = files::lock_directory(&dir)?;
     let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
     let id = NodeId::from_bytes(*key.public().as_bytes());
+    check_family(&config, &genesis.network(), &id)?;
     let metrics = Metrics::new()?;
     let store = RocksStore::open(&dir.join(DATABASE_DIR))?;
     let store_id = store.id();
     let network = genesis.network();
-    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis)));
+    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
 
     let known = Arc::clone(&directory);
     let admission = Admission::new(move |node| {
         let listed = known.newest().is_some_and(|newest| newest.document().node(node).is_some());
         listed || known.genesis().index(&AuthorityId::from_bytes(*node.as_bytes())).is_some()
     });
-    let endpoint = Endpoint::bind(config.listen, Identity::Node(&key), LinkConfig::new(admission))
-        .with_context(|| {
-            format!("cannot listen on {} (UDP); is the port in use?", config.listen)
-        })?;
-    let acceptor = endpoint.take_acceptor().context("the endpoint accepts nothing")?;
-    let listener = TcpListener::bind(config.http)
-        .await
-        .with_context(|| format!("cannot serve HTTP on {}; is the port in use?", config.http))?;
+    let link = LinkConfig::new(admission);
+    let (endpoint, acceptor) = listen(config.listen, Identity::Node(&key), link)?;
+    let listener = listen_http(config.http).await?;
     let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
 
     let member = MemberConfig { quotas: quotas(&config), ..MemberConfig::new(network) };
@@ -229,6 +226,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
 
     let (keys, journal) = Keys::open(&dir, clock::now())?;
     let (onion_number, onion_key) = (keys.number(), keys.public());
+    let family = config.family.as_ref().map(FamilyConsent::parts);
     let publication = Publication {
         key,
         parts: DescriptorParts {
@@ -239,7 +237,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
             onion_key,
             addresses: config.advertised(),
             store: store_id,
-            family: None,
+            family,
             capacity: ORDINARY_CAPACITY,
         },
     };
@@ -275,6 +273,17 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     tasks.close();
     tasks.wait().await;
     anyhow::ensure!(!failed, "the mailbox thread failed: see the log before this line");
+    Ok(())
+}
+
+/// A consent that does not hold would make every authority refuse the node.
+fn check_family(config: &NodeConfig, network: &NetworkId, node: &NodeId) -> anyhow::Result<()> {
+    let holds = config.family.as_ref().is_none_or(|family| family.holds(network, node));
+    anyhow::ensure!(
+        holds,
+        "the family in config.toml has not consented to this node in this network; remove the \
+         line, or make the directory anew with `enjambre-node init --family KEYFILE`"
+    );
     Ok(())
 }
 

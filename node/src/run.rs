@@ -43,6 +43,18 @@ pub fn run_authority(dir: &Path) -> anyhow::Result<()> {
     run(|stop| crate::authority::run(dir.to_path_buf(), stop))
 }
 
+/// Runs a home network until a signal ends it; says once when it is ready.
+///
+/// # Errors
+///
+/// When a part of it cannot start or go on.
+pub fn run_home(
+    home: crate::home::Home,
+    on_ready: impl FnOnce(u64) + Send + 'static,
+) -> anyhow::Result<()> {
+    run(|stop| home.run(stop, on_ready))
+}
+
 fn run<F: Future<Output = anyhow::Result<()>>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()> {

@@ -1,12 +1,14 @@
 //! `authority`: make and run a directory authority.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use enjambre_protocol::id::AuthorityId;
 use enjambre_protocol::identity::KeyPurpose;
 use serde_json::json;
 
+use super::init::prepare;
 use super::{CliError, answer, init_log};
 use crate::config::{ByteSize, CONFIG_FILE, DEFAULT_PORT, KEY_FILE, NETWORK_FILE, NodeConfig};
 use crate::files;
@@ -45,8 +47,7 @@ pub(crate) enum AuthorityCommand {
 pub(crate) fn run(command: AuthorityCommand, json: bool) -> Result<(), CliError> {
     match command {
         AuthorityCommand::Init { dir, listen, http } => {
-            crate::devnet::check_writable(&dir)?;
-            let key = files::create_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
+            let key = prepare(&dir, KeyPurpose::Authority)?;
             let config = NodeConfig::new(listen, http, ByteSize::from_bytes(0));
             files::write_atomic(&dir.join(CONFIG_FILE), config.to_toml().as_bytes())?;
             let id = key.public().to_string();
@@ -58,11 +59,35 @@ pub(crate) fn run(command: AuthorityCommand, json: bool) -> Result<(), CliError>
         }
         AuthorityCommand::Run { dir, network } => {
             if let Some(path) = network {
-                let genesis = files::load_network(&path)?;
-                files::save_network(&dir.join(NETWORK_FILE), &genesis)?;
+                take_network(&dir, &path)?;
             }
             init_log();
-            crate::run::run_authority(&dir).map_err(|error| CliError::failed("authority", error))
+            crate::run::run_authority(&dir).map_err(|error| CliError::process("authority", &error))
         }
     }
+}
+
+/// Copies the network file into an authority's directory, if it is the one of its network.
+fn take_network(dir: &Path, path: &Path) -> Result<(), CliError> {
+    let genesis = files::load_network(path)?;
+    let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
+    if genesis.index(&AuthorityId::from_bytes(*key.public().as_bytes())).is_none() {
+        let text = format!(
+            "{} does not name this authority, {}; make the network with its key, or name the \
+             file of its network",
+            path.display(),
+            key.public()
+        );
+        return Err(CliError::failed("wrong-network", text));
+    }
+    let kept = dir.join(NETWORK_FILE);
+    if kept.exists() && files::load_network(&kept)?.network() != genesis.network() {
+        let text = format!(
+            "{} is an authority of another network; leave --network out, or choose another \
+             directory",
+            dir.display()
+        );
+        return Err(CliError::failed("wrong-network", text));
+    }
+    Ok(files::save_network(&kept, &genesis)?)
 }

@@ -1,15 +1,18 @@
 //! `init`: make a node's directory.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::directory::Genesis;
+use enjambre_protocol::id::NodeId;
 use enjambre_protocol::identity::KeyPurpose;
 use serde_json::json;
 
 use super::{CliError, answer};
 use crate::config::{ByteSize, CONFIG_FILE, DEFAULT_PORT, KEY_FILE, NETWORK_FILE, NodeConfig};
+use crate::family::FamilyConsent;
 use crate::files;
 
 /// Make a node's directory: its key, its settings, the network it joins.
@@ -33,6 +36,10 @@ pub(crate) struct InitArgs {
     /// Disk to offer.
     #[arg(long, default_value = "20GB")]
     storage: String,
+    /// The key of the family of nodes that this one belongs to; made by `key family`. It is only
+    /// read.
+    #[arg(long, value_name = "KEYFILE")]
+    family: Option<PathBuf>,
     /// Address of metrics, health and status.
     #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)))]
     http: SocketAddr,
@@ -52,8 +59,9 @@ pub(crate) fn init(args: InitArgs, json: bool) -> Result<(), CliError> {
     let genesis = resolve_network(&args.network)?;
     let mut config = NodeConfig::new(args.listen, args.http, storage);
     config.advertise = args.advertise;
-    let id = make_directory(&args.dir, &genesis, &config)?;
-    let exposed = !matches!(config.http.ip(), IpAddr::V4(ip) if ip.is_loopback());
+    let family = args.family.map(|path| files::load_key(&path, KeyPurpose::Family)).transpose()?;
+    let id = make_directory(&args.dir, &genesis, config, family.as_ref())?;
+    let exposed = !args.http.ip().is_loopback();
     let warning = if exposed {
         "\nThe HTTP address is not on loopback: anybody who reaches it reads the node's metrics."
     } else {
@@ -72,13 +80,31 @@ pub(crate) fn init(args: InitArgs, json: bool) -> Result<(), CliError> {
 pub(crate) fn make_directory(
     dir: &Path,
     genesis: &Genesis,
-    config: &NodeConfig,
+    mut config: NodeConfig,
+    family: Option<&SecretKey>,
 ) -> Result<String, CliError> {
-    crate::devnet::check_writable(dir)?;
-    let key = files::create_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
+    let key = prepare(dir, KeyPurpose::Node)?;
+    let node = NodeId::from_bytes(*key.public().as_bytes());
+    config.family = family.map(|family| FamilyConsent::sign(family, &genesis.network(), &node));
     files::save_network(&dir.join(NETWORK_FILE), genesis)?;
     files::write_atomic(&dir.join(CONFIG_FILE), config.to_toml().as_bytes())?;
     Ok(key.public().to_string())
+}
+
+/// Makes a directory with a key. One that was imported before is taken up, as long as nothing else
+/// is there.
+pub(crate) fn prepare(dir: &Path, purpose: KeyPurpose) -> Result<SecretKey, CliError> {
+    files::check_writable(dir)?;
+    let path = dir.join(KEY_FILE);
+    if dir.join(CONFIG_FILE).exists() {
+        let text =
+            format!("{} is set up already; run it, or choose another directory", dir.display());
+        return Err(CliError::failed("exists", text));
+    }
+    if path.exists() {
+        return Ok(files::load_key(&path, purpose)?);
+    }
+    Ok(files::create_key(&path, purpose)?)
 }
 
 /// Reads a network file, or fetches what a card names and checks it.

@@ -11,11 +11,13 @@ use enjambre_protocol::directory::{
 use enjambre_protocol::id::{AuthorityId, NodeId};
 use serde_json::{Value, json};
 
-use super::{CliError, answer, init};
+use super::{CliError, answer, card, init, start};
 use crate::files;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NetworkCommand {
+    /// Start a home network, or go on with the one of a directory.
+    Start(start::StartArgs),
     /// Make a network of authorities that exist already.
     #[command(
         after_help = "Example: enjambre-node network create --authority 5f…@192.0.2.1:22100 --out network.toml"
@@ -42,6 +44,7 @@ pub(crate) enum NetworkCommand {
 
 pub(crate) fn run(command: NetworkCommand, json: bool) -> Result<(), CliError> {
     match command {
+        NetworkCommand::Start(args) => start::start(&args, json),
         NetworkCommand::Create { authority, out, param } => create(&authority, &out, &param, json),
         NetworkCommand::Show { network } => show(&network, json),
     }
@@ -147,7 +150,7 @@ fn show(network: &str, json: bool) -> Result<(), CliError> {
             configuration.stable.len()
         ));
     }
-    text.push_str(&card.to_string());
+    text.push_str(&card::lines(&card));
     answer(json, &value, &text);
     Ok(())
 }
@@ -192,5 +195,6 @@ pub(crate) fn document_json(genesis: &Genesis, verified: &VerifiedDocument) -> V
         "epoch": genesis.params.epoch_ms,
         "signatures": verified.signed().certificate.signatures.len(),
         "threshold": genesis.threshold(), "nodes": nodes, "swarms": swarms,
+        "card": NetworkCard::new(genesis).to_string(),
     })
 }

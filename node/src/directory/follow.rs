@@ -180,6 +180,7 @@ impl Publication {
                 && entry.onion_number == self.parts.onion_number
                 && entry.addresses == self.parts.addresses
                 && entry.store == self.parts.store
+                && entry.family == self.parts.family.as_ref().map(|(family, _)| *family)
         })
     }
 

@@ -79,6 +79,16 @@ impl Descriptor {
         family.sign(FAMILY_LABEL, network, node.as_bytes())
     }
 
+    /// Whether a family has consented to a node.
+    pub fn verify_family(
+        family: &PublicKey,
+        network: &NetworkId,
+        node: &NodeId,
+        signature: &Signature,
+    ) -> bool {
+        crypto::verify(family, FAMILY_LABEL, network, node.as_bytes(), signature).is_ok()
+    }
+
     /// Checks received bytes: encoding, signatures, bounds.
     pub fn verify(signed: Signed, network: &NetworkId) -> Result<Self, DescriptorError> {
         let parts: DescriptorParts = wire::decode(&signed.bytes, DESCRIPTOR_MAX)?;

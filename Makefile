@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo devnet test lint bench fuzz sim docs
+.PHONY: help setup build demo devnet test hostile lint bench fuzz sim docs
 
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 DEVNET ?= target/devnet
@@ -28,11 +28,15 @@ devnet: build ## the demo's network, left running in DEVNET (target/devnet)
 test: setup ## every test
 	@deploy/dev/test.sh
 
+hostile: setup ## 100 000 hostile requests to a running node; `make test` sends 20 000
+	cargo build --locked --release --workspace --bins --tests
+	ENJAMBRE_HOSTILE_COUNT=100000 cargo test --locked --release --workspace --test hostile
+
 lint: setup ## format, clippy, dependency rule, documentation, licences
 	@deploy/dev/lint.sh
 
-bench: setup ## benchmarks
-	cargo bench --locked --profile release --workspace
+bench: setup ## what things cost: packets beside their primitives, load on a network of processes
+	@deploy/dev/bench.sh
 
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (30); needs nightly and cargo-fuzz
 	@cd specs/protocol; targets=$$(cargo +nightly fuzz list); for target in $$targets; do \

@@ -21,11 +21,12 @@ use crate::account::Account;
 use crate::error::{Error, ErrorKind};
 use crate::home::Home;
 use crate::net::Net;
+use crate::status::home_status;
 use crate::store::{ContactRow, MetaKey, NewContact, Store, StoreError, View};
 use crate::system;
 use crate::types::{
-    AccountInfo, ClientConfig, ContactInfo, HomeStatus, MessageStatus, NetworkInfo, NewAccount,
-    StateChange, StatusReport,
+    AccountInfo, ClientConfig, ContactInfo, MessageStatus, NetworkInfo, NewAccount, StateChange,
+    StatusReport,
 };
 
 /// Bytes of a `network.toml`: 31 authorities with eight addresses each, many times over.
@@ -340,7 +341,7 @@ fn other_network(old: Option<&JoinedNetwork>, new: &JoinedNetwork) -> Error {
     Error::new(ErrorKind::OtherNetwork, text)
 }
 
-fn joined(view: View<'_>) -> Result<Option<JoinedNetwork>, Error> {
+pub(crate) fn joined(view: View<'_>) -> Result<Option<JoinedNetwork>, Error> {
     let damaged = |error| {
         let text = StoreError::Damaged { what: "network" }.to_string();
         Error::new(ErrorKind::StoreFailed, text).with_source(error)
@@ -436,19 +437,6 @@ fn message_status(view: View<'_>, id: MessageId) -> Result<MessageStatus, Error>
         attempts: row.attempts,
         next_try: row.next_try,
         history: history.collect(),
-    })
-}
-
-fn home_status(view: View<'_>) -> Result<HomeStatus, Error> {
-    let account = Account::load(view)?.filter(|account| account.published().is_some());
-    Ok(HomeStatus {
-        account: account.as_ref().map(Account::id),
-        published: account.as_ref().and_then(Account::published),
-        network: joined(view)?.map(|network| network.network()),
-        contact_count: view.contact_count()?,
-        outgoing_count: view.outgoing_count()?,
-        unread_count: view.unread_count()?,
-        file_count: view.file_count()?,
     })
 }
 

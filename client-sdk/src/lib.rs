@@ -12,9 +12,12 @@ pub mod home;
 mod mailbox;
 mod net;
 mod online;
+#[cfg(feature = "probe")]
+pub mod probe;
 pub mod qr;
 mod receive;
 mod send;
+mod status;
 pub mod store;
 mod system;
 pub mod types;

@@ -4,7 +4,12 @@
 //! Nothing here knows whose mailbox is asked: requests come with an isolation key and a
 //! destination node. What must survive a restart (documents, guards) goes through [`Keep`].
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod chain;
 mod directory;
+mod documents;
+mod probe;
 mod transport;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +21,12 @@ use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::onion::OnionError;
 use enjambre_protocol::path::{Destination, PathError, PathMachine, PathParams, PathState, Prefix};
 use rand::rngs::StdRng;
+use tokio::task::JoinSet;
 
+use self::documents::Documents;
 use crate::system as clock;
 
+pub(crate) use documents::restore as restore_document;
 pub(crate) use transport::{PathTaken, Waits};
 
 /// What the network part keeps over a restart. Each call is durable when it returns.
@@ -27,6 +35,8 @@ pub(crate) trait Keep: Send + Sync {
     fn keep_document(&self, bytes: &[u8]) -> Result<(), String>;
     /// The signed document that paths are drawn from, encoded.
     fn keep_anchor(&self, bytes: &[u8]) -> Result<(), String>;
+    /// The anchor that waits to be drawn from, with its time, encoded.
+    fn keep_pending(&self, bytes: &[u8]) -> Result<(), String>;
     /// Guards and second layer, encoded.
     fn keep_paths(&self, bytes: &[u8]) -> Result<(), String>;
 }
@@ -36,6 +46,7 @@ pub(crate) trait Keep: Send + Sync {
 pub(crate) struct Kept {
     pub(crate) document: Option<Vec<u8>>,
     pub(crate) anchor: Option<Vec<u8>>,
+    pub(crate) pending: Option<Vec<u8>>,
     pub(crate) paths: Option<Vec<u8>>,
 }
 
@@ -109,13 +120,6 @@ impl NetError {
     }
 }
 
-/// The documents in use.
-#[derive(Debug, Default)]
-struct Documents {
-    newest: Option<Arc<VerifiedDocument>>,
-    anchor: Option<Arc<VerifiedDocument>>,
-}
-
 /// A client in one network.
 pub(crate) struct Net {
     genesis: Arc<Genesis>,
@@ -123,11 +127,13 @@ pub(crate) struct Net {
     endpoint: Endpoint,
     pool: Pool,
     documents: Mutex<Documents>,
-    paths: Mutex<PathMachine>,
+    paths: Arc<Mutex<PathMachine>>,
     rng: Mutex<StdRng>,
     keep: Box<dyn Keep>,
     /// One refresh at a time.
     refreshing: tokio::sync::Mutex<()>,
+    /// Tries to reach guards that did not answer.
+    probes: Mutex<JoinSet<()>>,
 }
 
 impl std::fmt::Debug for Net {
@@ -150,29 +156,24 @@ impl Net {
         let any = std::net::SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
         let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client())?;
         let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
-        let state: PathState = kept
-            .paths
-            .as_deref()
-            .and_then(|bytes| {
-                enjambre_protocol::wire::decode(bytes, enjambre_protocol::path::PATH_STATE_MAX).ok()
-            })
-            .unwrap_or_default();
-        let documents = Documents {
-            newest: directory::restore(kept.document.as_deref(), &genesis),
-            anchor: directory::restore(kept.anchor.as_deref(), &genesis),
-        };
+        let state = kept.paths.as_deref().and_then(|bytes| PathState::decode(bytes).ok());
+        let state = state.unwrap_or_default();
+        let now = clock::now();
+        let mut rng: StdRng = rand::make_rng();
+        let documents = Documents::open(kept, &genesis, now, &mut rng);
         let net = Self {
             network: genesis.network(),
             genesis: Arc::new(genesis),
             endpoint,
             pool,
             documents: Mutex::new(documents),
-            paths: Mutex::new(PathMachine::new(state, clock::now())),
-            rng: Mutex::new(rand::make_rng()),
+            paths: Arc::new(Mutex::new(PathMachine::new(state, now))),
+            rng: Mutex::new(rng),
             keep,
             refreshing: tokio::sync::Mutex::new(()),
+            probes: Mutex::default(),
         };
-        net.use_anchor()?;
+        net.advance_anchor()?;
         Ok(net)
     }
 
@@ -181,19 +182,9 @@ impl Net {
         &self.network
     }
 
-    /// The network's genesis.
-    pub(crate) fn genesis(&self) -> &Genesis {
-        &self.genesis
-    }
-
     /// The newest document, for swarm membership.
     pub(crate) fn newest(&self) -> Option<Arc<VerifiedDocument>> {
-        lock(&self.documents).newest.clone()
-    }
-
-    /// Guards and the second layer, for showing.
-    pub(crate) fn path_status(&self) -> enjambre_protocol::path::PathStatus {
-        lock(&self.paths).status()
+        lock(&self.documents).newest().cloned()
     }
 
     /// Randomness for building packets and envelopes.
@@ -203,6 +194,7 @@ impl Net {
 
     /// Ends every link.
     pub(crate) async fn close(&self) {
+        lock(&self.probes).abort_all();
         self.endpoint.close(enjambre_protocol::link::Code::CANCELLED).await;
     }
 

@@ -60,6 +60,10 @@ impl Keep for StoreKeep {
         self.keep(MetaKey::Anchor, bytes)
     }
 
+    fn keep_pending(&self, bytes: &[u8]) -> Result<(), String> {
+        self.keep(MetaKey::PendingAnchor, bytes)
+    }
+
     fn keep_paths(&self, bytes: &[u8]) -> Result<(), String> {
         self.keep(MetaKey::Paths, bytes)
     }
@@ -122,6 +126,7 @@ impl Client {
                 Ok::<_, StoreError>(Kept {
                     document: view.meta(MetaKey::Directory)?.map(|bytes| bytes.to_vec()),
                     anchor: view.meta(MetaKey::Anchor)?.map(|bytes| bytes.to_vec()),
+                    pending: view.meta(MetaKey::PendingAnchor)?.map(|bytes| bytes.to_vec()),
                     paths: view.meta(MetaKey::Paths)?.map(|bytes| bytes.to_vec()),
                 })
             })?;

@@ -52,7 +52,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
 
 /// What is stored in a mailbox: a call and what its receipts are about.
-fn record_call(account: &AccountId, data: Vec<u8>, net: &Net) -> (Call, Subject) {
+pub(crate) fn record_call(account: &AccountId, data: Vec<u8>, net: &Net) -> (Call, Subject) {
     let (namespace, nonce) = (Namespace::INBOX, net.nonce());
     let hash = MessageHash::of(account, namespace, &data);
     let subject = Subject {

@@ -309,6 +309,12 @@ pub struct HomeStatus {
     pub published: Option<Timestamp>,
     /// Its network.
     pub network: Option<NetworkId>,
+    /// The newest directory it has.
+    pub directory: Option<DirectoryStatus>,
+    /// The swarm that keeps the account's mailbox, by that directory.
+    pub swarm: Option<SwarmStatus>,
+    /// What its paths are drawn from; none before the first.
+    pub paths: Option<PathsStatus>,
     /// Its contacts.
     pub contact_count: u64,
     /// Messages that wait to be stored.
@@ -317,6 +323,57 @@ pub struct HomeStatus {
     pub unread_count: u64,
     /// Files named in messages and not fetched yet.
     pub file_count: u64,
+}
+
+/// A directory document as a home holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DirectoryStatus {
+    /// Its height.
+    pub height: u64,
+    /// When the authorities made it.
+    pub time: Timestamp,
+    /// Its age, milliseconds.
+    pub age_ms: u64,
+    /// Whether it may be used if no newer one can be had.
+    pub usable: bool,
+    /// Nodes that it lists.
+    pub node_count: usize,
+}
+
+/// The swarm of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SwarmStatus {
+    /// The swarm.
+    pub id: SwarmId,
+    /// Its members.
+    pub member_count: usize,
+}
+
+/// What a home's paths are drawn from. Whoever reads it knows the guards: it is the user's own to
+/// see, and nobody else's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PathsStatus {
+    /// The height of the document that relays are drawn from.
+    pub anchor_height: Option<u64>,
+    /// Relays that it lists.
+    pub relay_count: usize,
+    /// The guards, in their order: paths begin at the first that answer.
+    pub guards: Vec<LongHop>,
+    /// The second layer.
+    pub middles: Vec<LongHop>,
+}
+
+/// A node that was chosen to be used for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LongHop {
+    /// The node.
+    pub node: NodeId,
+    /// When it was chosen.
+    pub since: Timestamp,
+    /// When it is replaced, whatever happens.
+    pub expires: Timestamp,
+    /// Whether the directory lists it at present.
+    pub listed: bool,
 }
 
 /// The answer to `status`, with an id and without.

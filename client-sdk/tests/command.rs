@@ -189,11 +189,14 @@ fn every_help_has_an_example() {
     let temp = Temp::new();
     for command in [
         "",
+        "network",
         "network join",
+        "account",
         "account new",
         "account show",
         "account restore",
         "account qr",
+        "contact",
         "contact add",
         "contact list",
         "send",

@@ -59,7 +59,8 @@ echo "they do"
 
 # The release profile, as in the tests: RocksDB's build script then runs once for both.
 step "clippy"
-cargo clippy --locked --release --workspace --all-targets -- -D warnings
+# The feature brings in the load measurement.
+cargo clippy --locked --release --workspace --features enjambre-sdk/probe --all-targets -- -D warnings
 
 step "clippy, the SDK without its command"
 cargo clippy --locked --release -p enjambre-sdk --no-default-features -- -D warnings

@@ -16,6 +16,10 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if [ -t 2 ]; then export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-always}"; fi
 
+# The tests of whole networks start the programs. A test build makes only those of its own crate;
+# together with --tests they have the features, and so the objects, of the test build below.
+cargo build "${checks[@]}" "${selection[@]}" --bins --tests
+
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run "${checks[@]}" "${selection[@]}" 2>&1 | tee "$log"
   summary=$(grep -a 'Summary.*tests\? run' "$log" | tail -n 1)

@@ -10,10 +10,22 @@ use tokio_util::sync::CancellationToken;
 /// A process drains within this time after SIGTERM, or ends without.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(8);
 
-/// The shape of a process's runtime, in one place: worker threads that share all tasks, one a
-/// core. Peeling and signature checks run inside those tasks and so spread over the cores.
+/// Cores up to which one thread runs all tasks of a process. Measured in
+/// `specs/decisions/0001-runtime.md`: handing tasks to other threads took a quarter of a quiet
+/// node's CPU time.
+const ONE_THREAD_UP_TO: usize = 2;
+
+/// The shape of a process's runtime, in one place: up to [`ONE_THREAD_UP_TO`] cores one thread for
+/// all tasks, with more a worker a core. Peeling and signature checks run inside those tasks; the
+/// mailbox and its database have threads of their own in either shape.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = if cores <= ONE_THREAD_UP_TO {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    builder.enable_all().build()
 }
 
 /// Runs one short piece of work of a command.

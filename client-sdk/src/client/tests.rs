@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use enjambre_protocol::directory::{AuthorityEntry, Params};
 use enjambre_protocol::id::{AuthorityId, Digest};
 use enjambre_protocol::identity::AccountSeed;
+use enjambre_protocol::path::{Candidate, PathMachine, PathParams, PathState, Prefix};
 use enjambre_protocol::time::Timestamp;
 
 use super::*;
+use crate::net::chain::Chain;
 use crate::types::DeliveryState;
 
 struct Temp {
@@ -230,4 +232,53 @@ fn status_tells_every_state_of_a_message() {
     let json = serde_json::to_value(&status).unwrap();
     assert_eq!(json["history"][0]["reason"], "no keys yet");
     assert_eq!((json["state"].as_str(), json["copies"].as_u64()), (Some("stored"), Some(4)));
+}
+
+#[test]
+fn status_tells_directory_swarm_and_guards_without_the_network() {
+    let mut chain = Chain::new(Params::devnet());
+    let document = chain.next(system::now());
+    let temp = Temp::new();
+    let file = toml::to_string(&NetworkFile::new(chain.genesis)).unwrap();
+    std::fs::write(temp.network(1), file).unwrap();
+    let client = temp.with_account("ana");
+    let home = || match client.status(None).unwrap() {
+        StatusReport::Home(home) => home,
+        StatusReport::Message(_) => panic!("no id, no message"),
+    };
+    let before = home();
+    assert_eq!((before.directory, before.swarm, before.paths), (None, None, None));
+
+    let now = system::now();
+    let listed = document.document();
+    let candidate = |node: &enjambre_protocol::directory::NodeEntry| Candidate {
+        node: node.id,
+        family: node.family,
+        prefix: Prefix::new(node.addresses[0].ip(), &PathParams::default()),
+        swarm: listed.swarms.swarm_of(node.id),
+        weight: node.weight,
+    };
+    let candidates: Vec<Candidate> = listed.nodes.iter().map(candidate).collect();
+    let mut machine = PathMachine::new(PathState::default(), now);
+    machine.handle_directory(now, &candidates, &mut system::rng().unwrap());
+    let bytes = wire::encode(document.signed());
+    client
+        .store()
+        .write(|change| {
+            change.set_meta(MetaKey::Directory, &bytes)?;
+            change.set_meta(MetaKey::Anchor, &bytes)?;
+            change.set_meta(MetaKey::Paths, &machine.state().encode())
+        })
+        .unwrap();
+    let after = home();
+    let directory = after.directory.unwrap();
+    assert_eq!((directory.height, directory.node_count, directory.usable), (1, 6, true));
+    assert_eq!(after.swarm.unwrap().id, listed.swarms.configurations[0].swarm);
+    let paths = after.paths.unwrap();
+    assert_eq!((paths.anchor_height, paths.relay_count), (Some(1), 6));
+    let guards: Vec<_> = paths.guards.iter().map(|guard| guard.node).collect();
+    let chosen: Vec<_> = machine.state().guards().iter().map(|guard| guard.node).collect();
+    assert_eq!(guards, chosen);
+    assert!(guards.len() >= 2 && paths.guards.iter().all(|guard| guard.listed));
+    assert!(paths.guards.iter().all(|guard| guard.since <= now && guard.expires > now));
 }

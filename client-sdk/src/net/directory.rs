@@ -4,12 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use enjambre_link::ask;
-use enjambre_protocol::directory::{
-    DirectoryReply, DirectoryRequest, Genesis, SignedDocument, VerifiedDocument,
-};
+use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, VerifiedDocument};
 use enjambre_protocol::id::NodeId;
-use enjambre_protocol::limits::DIRECTORY_MAX;
-use enjambre_protocol::path::{Candidate, PathEvent, Prefix};
+use enjambre_protocol::path::{Candidate, Prefix};
 use enjambre_protocol::wire;
 use rand::seq::SliceRandom;
 
@@ -19,20 +16,11 @@ use crate::system as clock;
 /// Sources asked at the first start: two, so that one alone cannot keep a client on an old document.
 const FIRST_CONTACTS: usize = 2;
 
-/// Relays a document must list for paths to be drawn from it.
-const RELAYS_MIN: usize = 4;
-
 /// A place to ask.
 #[derive(Clone, Debug)]
 struct Source {
     key: NodeId,
     addresses: Vec<SocketAddr>,
-}
-
-/// Takes up a kept document; one that does not verify is fetched again.
-pub(super) fn restore(kept: Option<&[u8]>, genesis: &Genesis) -> Option<Arc<VerifiedDocument>> {
-    let signed: SignedDocument = wire::decode(kept?, 2 * DIRECTORY_MAX).ok()?;
-    signed.verify(genesis).ok().map(Arc::new)
 }
 
 impl Net {
@@ -139,21 +127,20 @@ impl Net {
         }
         let bytes = wire::encode(document.signed());
         self.keep.keep_document(&bytes).map_err(NetError::Keep)?;
-        let document = Arc::new(document);
-        let is_anchor = {
-            let mut documents = lock(&self.documents);
-            documents.newest = Some(Arc::clone(&document));
-            let fits = document.document().nodes.len() >= RELAYS_MIN;
-            let on_step = height.is_multiple_of(u64::from(self.genesis.params.anchor_every));
-            let poor = documents
-                .anchor
-                .as_ref()
-                .is_none_or(|anchor| anchor.document().nodes.len() < RELAYS_MIN);
-            (fits && on_step) || poor
-        };
-        if is_anchor {
-            self.keep.keep_anchor(&bytes).map_err(NetError::Keep)?;
-            lock(&self.documents).anchor = Some(document);
+        self.with_rng(|rng| {
+            lock(&self.documents).take(Arc::new(document), clock::now(), rng);
+        });
+        self.advance_anchor()
+    }
+
+    /// Draws paths from a newer anchor if its time has come; on disk before it is used.
+    pub(super) fn advance_anchor(&self) -> Result<(), NetError> {
+        let changed = lock(&self.documents).advance(clock::now());
+        if let Some(pending) = &changed.pending {
+            self.keep.keep_pending(pending).map_err(NetError::Keep)?;
+        }
+        if let Some(anchor) = &changed.anchor {
+            self.keep.keep_anchor(anchor).map_err(NetError::Keep)?;
             self.use_anchor()?;
         }
         Ok(())
@@ -161,7 +148,7 @@ impl Net {
 
     /// Hands the anchor's relays to the path machine.
     pub(super) fn use_anchor(&self) -> Result<(), NetError> {
-        let anchor = lock(&self.documents).anchor.clone();
+        let anchor = lock(&self.documents).anchor().cloned();
         let Some(anchor) = anchor else { return Ok(()) };
         let params = self.path_params();
         let document = anchor.document();
@@ -182,18 +169,5 @@ impl Net {
             lock(&self.paths).handle_directory(clock::now(), &candidates, rng);
         });
         self.keep_paths()
-    }
-
-    /// Keeps guards and second layer if they changed; to be called before a drawn path is used.
-    pub(super) fn keep_paths(&self) -> Result<(), NetError> {
-        let mut changed = false;
-        let bytes = {
-            let mut paths = lock(&self.paths);
-            while let Some(event) = paths.poll_event() {
-                changed |= matches!(event, PathEvent::StateChanged);
-            }
-            changed.then(|| wire::encode(paths.state()))
-        };
-        bytes.map_or(Ok(()), |bytes| self.keep.keep_paths(&bytes).map_err(NetError::Keep))
     }
 }

@@ -27,7 +27,7 @@ const TRIES_FACTOR: u32 = 2;
 const DESTINATION_FAILURES: usize = 2;
 
 /// How long the guard's link may take to make.
-const LINK_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const LINK_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a read may take to begin, and each frame after it: three hops and a look into a
 /// database, with room for a slow line.
@@ -111,7 +111,12 @@ impl Net {
             let path = self.draw(key, destination)?;
             let Some((packet, opener)) = self.build(&path, class, reply_class, &bytes) else {
                 // A hop of the anchor that the newest document no longer lists.
-                self.refresh().await?;
+                if !refreshed {
+                    refreshed = true;
+                    self.refresh().await?;
+                }
+                self.charge_unlisted(&path);
+                "a hop has left the network".clone_into(&mut last);
                 continue;
             };
             let began = Instant::now();
@@ -169,6 +174,8 @@ impl Net {
         let newest = self.newest().ok_or_else(|| NetError::NoDirectory("none yet".to_owned()))?;
         let destination =
             self.destination(newest.document(), node).ok_or(NetError::UnknownNode { node })?;
+        self.advance_anchor()?;
+        self.tick();
         let path =
             self.with_rng(|rng| lock(&self.paths).draw(clock::now(), key, &destination, rng))?;
         self.keep_paths()?;

@@ -1,5 +1,8 @@
 //! Messages that came, once each, in the order they came.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use enjambre_protocol::envelope::{ConversationId, MessageId, ReceiptState};
 use enjambre_protocol::id::Digest;
 use enjambre_protocol::identity::AccountId;
@@ -83,6 +86,20 @@ fn incoming(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
     })
 }
 
+/// Gives every place that a conversation has among `rows` to its messages in their sender's order.
+fn as_written(rows: Vec<InboxRow>) -> Vec<InboxRow> {
+    let conversation = |row: &InboxRow| (row.message.sender, row.message.conversation);
+    let places: Vec<_> = rows.iter().map(conversation).collect();
+    let mut waiting: BTreeMap<_, Vec<InboxRow>> = BTreeMap::new();
+    for row in rows {
+        waiting.entry(conversation(&row)).or_default().push(row);
+    }
+    for rows in waiting.values_mut() {
+        rows.sort_by_key(|row| Reverse(row.message.counter));
+    }
+    places.iter().filter_map(|place| waiting.get_mut(place)?.pop()).collect()
+}
+
 impl View<'_> {
     /// A message by its sender and id.
     pub fn incoming(
@@ -95,12 +112,13 @@ impl View<'_> {
         Ok(query.query_row(params![Col(*sender), Col(*message)], incoming).optional()?)
     }
 
-    /// Messages not shown yet, as they came, at most [`ROWS_MAX`].
+    /// Messages not shown yet, at most [`ROWS_MAX`]: as they came, but those of one conversation in
+    /// the order in which they were written. Members of a swarm need not keep them in the same one.
     pub fn unread(&self) -> Result<Vec<InboxRow>, StoreError> {
         let sql = "SELECT * FROM inbox WHERE read IS NULL ORDER BY seq LIMIT ?1";
         let mut query = self.connection.prepare_cached(sql)?;
         let rows = query.query_map([ROWS_MAX], incoming)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(as_written(rows.collect::<Result<_, _>>()?))
     }
 
     /// How many messages were not shown yet.

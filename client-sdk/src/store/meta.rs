@@ -18,14 +18,22 @@ pub enum MetaKey {
     Directory,
     /// The anchor document that paths are drawn from.
     Anchor,
+    /// The anchor document that waits to be drawn from, with its time.
+    PendingAnchor,
     /// Guards and second layer.
     Paths,
 }
 
 impl MetaKey {
     /// What means nothing in another network.
-    pub const OF_NETWORK: [Self; 5] =
-        [Self::Genesis, Self::NetworkCard, Self::Directory, Self::Anchor, Self::Paths];
+    pub const OF_NETWORK: [Self; 6] = [
+        Self::Genesis,
+        Self::NetworkCard,
+        Self::Directory,
+        Self::Anchor,
+        Self::PendingAnchor,
+        Self::Paths,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -34,6 +42,7 @@ impl MetaKey {
             Self::NetworkCard => "network-card",
             Self::Directory => "directory",
             Self::Anchor => "anchor",
+            Self::PendingAnchor => "pending-anchor",
             Self::Paths => "paths",
         }
     }

@@ -436,6 +436,22 @@ fn conversation_is_counted_on() {
 }
 
 #[test]
+fn unread_messages_of_one_conversation_stand_in_the_order_they_were_written() {
+    let temp = Temp::new();
+    let store = temp.open();
+    // Ana's third message comes first, from a member that missed the others; Ben's are in between.
+    for (sender, message, counter) in [(1, 3, 2), (2, 9, 5), (1, 1, 0), (2, 8, 4), (1, 2, 1)] {
+        let new = NewInboxMessage { counter, ..incoming(sender, message) };
+        write(&store, |change| change.receive(&new));
+    }
+    let unread = read(&store, |view| view.unread());
+    let counters: Vec<_> =
+        unread.iter().map(|row| (row.message.sender, row.message.counter)).collect();
+    let (ana, ben) = (account(1), account(2));
+    assert_eq!(counters, [(ana, 0), (ben, 4), (ana, 1), (ben, 5), (ana, 2)]);
+}
+
+#[test]
 fn message_is_received_once_a_sender() {
     let temp = Temp::new();
     let store = temp.open();

@@ -39,13 +39,13 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The network to be in.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  enjambre network join enjambre-network:AQ…")]
     Network(network::Command),
     /// Your own account.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  enjambre account new --name Ana")]
     Account(account::Command),
     /// The people you write to.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  enjambre contact add enjambre:aea… --name ben")]
     Contact(contact::Command),
     /// Send words, files, or both.
     Send(send::Arguments),

@@ -3,13 +3,15 @@
 use clap::Args;
 use enjambre_protocol::envelope::MessageId;
 use enjambre_sdk::Client;
-use enjambre_sdk::types::{DeliveryState, HomeStatus, MessageStatus, StatusReport};
+use enjambre_sdk::types::{DeliveryState, HomeStatus, MessageStatus, PathsStatus, StatusReport};
 
 use crate::output::{Failure, Output, time};
 
 /// Of what to show the status.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  enjambre status 8f14e45fceea167a5a36dedd4bea2543")]
+#[command(
+    after_help = "Example:\n  enjambre status 8f14e45fceea167a5a36dedd4bea2543\n\nWithout an id it names your guards, the nodes that know your address: show it to nobody."
+)]
 pub(crate) struct Arguments {
     /// The id of a message that was sent from here.
     #[arg(value_name = "ID")]
@@ -55,8 +57,48 @@ fn message_lines(message: &MessageStatus) -> String {
 fn home_lines(home: &HomeStatus) -> String {
     let account = home.account.map_or("none yet".to_owned(), |id| id.to_string());
     let network = home.network.map_or("none joined".to_owned(), |id| id.to_string());
-    format!(
-        "account:  {account}\nnetwork:  {network}\ncontacts: {}\nto send:  {}\nunread:   {}\nfiles to fetch: {}",
-        home.contact_count, home.outgoing_count, home.unread_count, home.file_count
-    )
+    let swarm = home.swarm.map_or("not known yet".to_owned(), |swarm| {
+        format!("{}, {} members", swarm.id, swarm.member_count)
+    });
+    let directory = home.directory.as_ref().map_or("none yet".to_owned(), |directory| {
+        let unusable = if directory.usable { "" } else { ", too old to be used" };
+        let (height, nodes) = (directory.height, directory.node_count);
+        format!("height {height}, {nodes} nodes, {} old{unusable}", duration(directory.age_ms))
+    });
+    let mut lines = vec![
+        format!("account:   {account}"),
+        format!("network:   {network}"),
+        format!("directory: {directory}"),
+        format!("swarm:     {swarm}"),
+    ];
+    lines.extend(home.paths.iter().flat_map(path_lines));
+    lines.extend([
+        format!("contacts:  {}", home.contact_count),
+        format!("to send:   {}", home.outgoing_count),
+        format!("unread:    {}", home.unread_count),
+        format!("files to fetch: {}", home.file_count),
+    ]);
+    lines.join("\n")
+}
+
+fn path_lines(paths: &PathsStatus) -> Vec<String> {
+    let from = paths.anchor_height.map_or("no directory yet".to_owned(), |height| {
+        format!("{} relays of height {height}", paths.relay_count)
+    });
+    let mut lines = vec![format!("paths:     from {from}, {} second hops", paths.middles.len())];
+    lines.extend(paths.guards.iter().map(|guard| {
+        let away = if guard.listed { "" } else { ", not listed at present" };
+        let (since, until) = (time(guard.since.as_millis()), time(guard.expires.as_millis()));
+        format!("  guard {} since {since}, until {until}{away}", guard.node.short())
+    }));
+    lines
+}
+
+/// An age as people say it.
+fn duration(millis: u64) -> String {
+    match millis / 1000 {
+        secs @ 0..=119 => format!("{secs} s"),
+        secs @ 120..=7199 => format!("{} min", secs / 60),
+        secs => format!("{} h", secs / 3600),
+    }
 }

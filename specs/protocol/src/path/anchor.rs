@@ -126,6 +126,18 @@ impl AnchorMachine {
         self.handle_timeout(now);
     }
 
+    /// Takes up a change that was planned before a restart, at its time; one that lies farther ahead
+    /// than any could have been planned is cut to that.
+    pub fn restore_pending(&mut self, now: Timestamp, document: Anchor, at: Timestamp) {
+        let is_newer = self.current.is_some_and(|(height, _)| document.height > height);
+        if is_newer && self.standing(document) == Standing::Anchor {
+            let within = Duration::from_millis(self.params.adopt_within_ms.into());
+            let at = at.min(now.saturating_add(within));
+            self.pending = Some(Pending { height: document.height, at });
+            self.handle_timeout(now);
+        }
+    }
+
     /// The deadline of [`Self::poll_timeout`] may have passed. Early calls do nothing.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if let Some(pending) = self.pending.filter(|pending| pending.at <= now) {
@@ -236,6 +248,23 @@ mod tests {
         }
         machine.handle_document(at(0), Anchor { height: 18, relays: 3 }, &mut rng);
         assert_eq!((machine.current(), machine.pending()), (Some(12), None));
+    }
+
+    #[test]
+    fn planned_change_survives_a_restart_with_its_time() {
+        let restarted = |now, planned| {
+            let mut machine = AnchorMachine::new(AnchorParams::default(), Some(document(6)));
+            machine.restore_pending(at(now), document(12), at(planned));
+            machine
+        };
+        let waits = restarted(10, 70);
+        assert_eq!((waits.current(), waits.poll_timeout()), (Some(6), Some(at(70))));
+        assert_eq!(restarted(70, 70).current(), Some(12));
+        // A clock that was ahead then: five minutes from now, and no more.
+        assert_eq!(restarted(10, 100_000).poll_timeout(), Some(at(310)));
+        let mut older = AnchorMachine::new(AnchorParams::default(), Some(document(12)));
+        older.restore_pending(at(0), document(6), at(0));
+        assert_eq!((older.current(), older.pending()), (Some(12), None));
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! What the path machine asks of its driver: guards kept, silent guards probed.
+
+use std::sync::Arc;
+
+use enjambre_protocol::id::NodeId;
+use enjambre_protocol::path::{FailedHop, Failure, Hop, Path, PathEvent};
+
+use super::transport::LINK_WITHIN;
+use super::{Net, NetError, lock};
+use crate::system as clock;
+
+impl Net {
+    /// Does what the machine asks for: keeps guards and second layer if they changed, and tries
+    /// guards that may answer again. To be called before a drawn path is used.
+    pub(super) fn keep_paths(&self) -> Result<(), NetError> {
+        let mut probes = Vec::new();
+        let mut changed = false;
+        let bytes = {
+            let mut paths = lock(&self.paths);
+            while let Some(event) = paths.poll_event() {
+                match event {
+                    PathEvent::StateChanged => changed = true,
+                    PathEvent::ProbeGuard { node } => probes.push(node),
+                    PathEvent::GuardLowSuccess { rate, .. } => {
+                        // Not its id: a log must not tell who the guards are.
+                        tracing::warn!(?rate, "a guard loses much of what it is given");
+                    }
+                    _ => {}
+                }
+            }
+            changed.then(|| paths.state().encode())
+        };
+        probes.into_iter().for_each(|guard| self.probe(guard));
+        bytes.map_or(Ok(()), |bytes| self.keep.keep_paths(&bytes).map_err(NetError::Keep))
+    }
+
+    /// Tells the machine the time, so that it says which guards to probe.
+    pub(super) fn tick(&self) {
+        let now = clock::now();
+        let is_due = lock(&self.paths).poll_timeout().is_some_and(|due| due <= now);
+        if is_due {
+            self.with_rng(|rng| lock(&self.paths).handle_timeout(now, rng));
+        }
+    }
+
+    /// Tries to reach a guard beside everything else, and tells the machine what came of it.
+    fn probe(&self, guard: NodeId) {
+        let entry = self.newest().and_then(|newest| newest.document().node(&guard).cloned());
+        let Some(entry) = entry else {
+            lock(&self.paths).handle_guard_unreachable(clock::now(), guard);
+            return;
+        };
+        let (pool, paths) = (self.pool.clone(), Arc::clone(&self.paths));
+        let mut probes = lock(&self.probes);
+        // What has ended makes room.
+        while probes.try_join_next().is_some() {}
+        probes.spawn(async move {
+            let linked =
+                tokio::time::timeout(LINK_WITHIN, pool.link(guard, &entry.addresses)).await;
+            let mut paths = lock(&paths);
+            match linked {
+                Ok(Ok(_)) => paths.handle_guard_reachable(clock::now(), guard),
+                Ok(Err(_)) | Err(_) => paths.handle_guard_unreachable(clock::now(), guard),
+            }
+        });
+    }
+
+    /// A hop that the newest document does not list has no key to build with: it counts as one that
+    /// does not serve, so that the next draw goes round it.
+    pub(super) fn charge_unlisted(&self, path: &Path) {
+        let Some(newest) = self.newest() else { return };
+        let hops = [Hop::Guard, Hop::Middle, Hop::Exit];
+        let gone = hops.into_iter().find(|&hop| newest.document().node(&path.node(hop)).is_none());
+        let mut paths = lock(&self.paths);
+        match gone {
+            Some(Hop::Guard) => paths.handle_guard_unreachable(clock::now(), path.guard()),
+            Some(hop) => paths.handle_failure(clock::now(), path, Failure::Hop(FailedHop(hop))),
+            None => {}
+        }
+    }
+}

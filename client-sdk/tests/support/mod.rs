@@ -1,0 +1,242 @@
+//! A private network of real processes for the tests of this folder, and people who use it.
+//!
+//! Every process is one that a person could start: `enjambre-node devnet up` and `enjambre`, with
+//! their output read as JSON. A [`Network`] brings its processes down when it goes out of scope,
+//! also when a test fails.
+#![allow(dead_code, reason = "each test file uses its part of this module")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use enjambre_node::devnet::{Devnet, Process, Role};
+use enjambre_node::http;
+use serde_json::Value;
+
+/// How long a condition may take to become true: far beyond what it takes on a busy machine.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The folder that cargo puts programs in: two above this test's own.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let folder = own.parent().and_then(Path::parent).unwrap();
+    let program = folder.join(name);
+    assert!(
+        program.exists(),
+        "{} is not built: run `cargo build --release --workspace --bins` with the same target \
+         directory first, as `make test` does",
+        program.display()
+    );
+    program
+}
+
+/// What a command ended in.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code.
+    pub(crate) code: i32,
+    /// The objects on its standard output.
+    pub(crate) lines: Vec<Value>,
+    /// The `error` object on its standard error.
+    pub(crate) error: Value,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        let parse = |bytes: &[u8]| -> Vec<Value> {
+            let text = String::from_utf8_lossy(bytes);
+            text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()
+        };
+        let mut said = parse(&output.stderr);
+        let error = said.pop().map_or(Value::Null, |said| said["error"].clone());
+        Self { code: output.status.code().unwrap_or(-1), lines: parse(&output.stdout), error }
+    }
+
+    /// The texts of received messages.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.lines.iter().map(|line| text(&line["text"]).to_owned()).collect()
+    }
+}
+
+/// A running network below a directory of its own.
+#[derive(Debug)]
+pub(crate) struct Network {
+    root: tempfile::TempDir,
+    is_up: bool,
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if self.is_up && Devnet::open(&self.dir()).and_then(Devnet::down).is_err() {
+            // What the list still names dies in any case.
+            for process in Devnet::open(&self.dir()).iter().flat_map(|net| net.processes()) {
+                let _ = Command::new("kill").args(["-9", &process.pid.to_string()]).status();
+            }
+        }
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+    }
+}
+
+impl Network {
+    /// Twelve nodes, so many authorities, documents every half second.
+    pub(crate) fn start(authorities: usize) -> Self {
+        let network = Self { root: tempfile::tempdir().unwrap(), is_up: true };
+        let authorities = authorities.to_string();
+        let args = ["up", "--authorities", &authorities, "--epoch", "500ms", "--detach"];
+        let ready = network.devnet(&args);
+        assert_eq!((&ready["event"], &ready["nodes"]), (&"ready".into(), &12.into()));
+        network
+    }
+
+    /// A place below the network's root for files of the test.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The devnet's own directory.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.path("net")
+    }
+
+    /// The network file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir().join("network.toml")
+    }
+
+    /// `enjambre-node devnet …` for this network; it must succeed.
+    pub(crate) fn devnet(&self, args: &[&str]) -> Value {
+        let output = Command::new(program("enjambre-node"))
+            .arg("devnet")
+            .args(args)
+            .arg("--json")
+            .arg("--dir")
+            .arg(self.dir())
+            .output()
+            .unwrap();
+        let mut ended = Ended::of(&output);
+        assert_eq!(ended.code, 0, "devnet {args:?}: {}", ended.error);
+        ended.lines.pop().unwrap_or_default()
+    }
+
+    /// Stops everything and gives what was running.
+    pub(crate) fn down(&mut self) -> Vec<Process> {
+        let processes = self.processes();
+        self.devnet(&["down"]);
+        self.is_up = false;
+        processes
+    }
+
+    /// The processes as `devnet.json` lists them.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        Devnet::open(&self.dir()).unwrap().processes().to_vec()
+    }
+
+    /// The service nodes.
+    pub(crate) fn nodes(&self) -> Vec<Process> {
+        self.processes().into_iter().filter(|process| process.role == Role::Node).collect()
+    }
+
+    /// `network show`.
+    pub(crate) fn show(&self) -> Value {
+        let output = Command::new(program("enjambre-node"))
+            .args(["network", "show", "--json", "--network"])
+            .arg(self.file())
+            .output()
+            .unwrap();
+        let mut ended = Ended::of(&output);
+        assert_eq!(ended.code, 0, "network show: {}", ended.error);
+        ended.lines.pop().unwrap()
+    }
+
+    /// The nodes that keep the mailboxes of a swarm.
+    pub(crate) fn members(&self, swarm: &Value) -> Vec<Process> {
+        let shown = self.show();
+        let swarm = array(&shown["swarms"]).iter().find(|shown| shown["id"] == *swarm).unwrap();
+        let members = array(&swarm["members"]);
+        let is_member = |node: &Process| members.iter().any(|id| text(id) == node.id);
+        self.nodes().into_iter().filter(is_member).collect()
+    }
+
+    /// `enjambre` in the home of `who`, with output as JSON.
+    pub(crate) fn command(&self, who: &str) -> Command {
+        let mut command = Command::new(program("enjambre"));
+        command
+            .env("ENJAMBRE_HOME", self.path(who))
+            .env("ENJAMBRE_NETWORK", self.file())
+            .arg("--json");
+        command
+    }
+
+    /// Runs `enjambre` and gives what it ended in.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, who: &str, args: &[S]) -> Ended {
+        Ended::of(&self.command(who).args(args).output().unwrap())
+    }
+
+    /// Runs `enjambre`, which must succeed, and gives the last object it printed.
+    pub(crate) fn user<S: AsRef<OsStr> + std::fmt::Debug>(&self, who: &str, args: &[S]) -> Value {
+        let mut ended = self.run(who, args);
+        assert_eq!(ended.code, 0, "{who} {args:?}: {}", ended.error);
+        ended.lines.pop().unwrap_or_default()
+    }
+
+    /// Makes an account and gives its id.
+    pub(crate) fn account(&self, who: &str) -> String {
+        text(&self.user(who, &["account", "new"])["id"]).to_owned()
+    }
+
+    /// Receives once with a wait for the first message; must be complete.
+    pub(crate) fn receive(&self, who: &str) -> Vec<String> {
+        let ended = self.run(who, &["receive", "--timeout", "30s"]);
+        assert_eq!(ended.code, 0, "{who} receive: {}", ended.error);
+        ended.texts()
+    }
+
+    /// Waits until a node is listed with the keys it has and knows a document above `height`.
+    pub(crate) fn wait_ready(&self, node: &Process, height: u64) {
+        until(&format!("{} is ready above height {height}", node.name), || {
+            let status = http::get_json(node.http, "/status").unwrap_or_default();
+            status["ready"] == Value::Bool(true) && status["height"].as_u64() > Some(height)
+        });
+    }
+
+    fn show_logs(&self) {
+        for entry in std::fs::read_dir(self.dir()).into_iter().flatten().flatten() {
+            let Ok(log) = std::fs::read_to_string(entry.path().join("log")) else { continue };
+            let last: Vec<&str> = log.lines().rev().take(12).collect();
+            eprintln!("--- the last lines of {}'s log", entry.file_name().display());
+            last.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Looks until a condition is true; fails with its name if that takes too long.
+pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + WITHIN;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "waited {} s until {what}", WITHIN.as_secs());
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(crate) fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Bytes that do not compress: a xorshift stream.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut step = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..len).map(|_| step()).collect()
+}

@@ -93,14 +93,6 @@ impl SwarmError {
             Self::NoSwarm => false,
         }
     }
-
-    /// Whether the directory at hand is older than the swarm.
-    const fn is_about_membership(&self) -> bool {
-        matches!(
-            self,
-            Self::Mailbox(MailboxError::WrongSwarm { .. } | MailboxError::OldConfiguration { .. })
-        )
-    }
 }
 
 /// The members that answer reads of a point, as the directory has them.
@@ -199,7 +191,7 @@ impl Net {
         call: &Call,
     ) -> Result<Durable, SwarmError> {
         let mut swarm = self.swarm(subject.point).await?;
-        let mut last = None;
+        let (mut last, mut refusals) = (None, 0);
         let until = Instant::now() + WRITE_WITHIN;
         // The second round is for a swarm that changed under way.
         for _ in 0..2 {
@@ -209,19 +201,21 @@ impl Net {
                     Ok(durable) => return Ok(durable),
                     Err(error) if error.is_elsewhere() => {
                         tracing::debug!(%error, "a member did not store");
-                        let is_about_membership = error.is_about_membership();
                         last = Some(error);
-                        if is_about_membership {
-                            break;
-                        }
                         if Instant::now() > until {
                             return Err(last.unwrap_or(SwarmError::NoSwarm));
                         }
                     }
+                    // One member alone may lie about what can never be.
+                    Err(error @ SwarmError::Mailbox(_)) if refusals == 0 => {
+                        refusals += 1;
+                        last = Some(error);
+                    }
                     Err(error) => return Err(error),
                 }
             }
-            self.refresh().await?;
+            // Without a newer directory the swarm is what it was.
+            let _ = self.refresh().await;
             let newer = self.swarm(subject.point).await?;
             if newer.configuration == swarm.configuration {
                 break;

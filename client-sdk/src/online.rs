@@ -284,7 +284,10 @@ async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error
         let page =
             match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
                 Ok((Reply::Retrieved(page), _)) => page,
-                Ok(_) => continue,
+                Ok(_) => {
+                    last = Some(NetError::Malformed.into());
+                    continue;
+                }
                 Err(error) => {
                     last = Some(error);
                     continue;
@@ -310,7 +313,7 @@ async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error
         (Some((identity, bytes)), _) => Ok(Found::Keys(Box::new(identity), bytes)),
         (None, _) if answered >= swarm.read_quorum() => Ok(Found::Nothing),
         (None, Some(error)) => Err(error.into()),
-        (None, None) => Ok(Found::Nothing),
+        (None, None) => Err(SwarmError::NoSwarm.into()),
     }
 }
 

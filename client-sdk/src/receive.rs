@@ -2,6 +2,7 @@
 //! opened, kept, and only then is the cursor moved on.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,8 +39,14 @@ const PAGE_BYTES: u32 = 1 << 20;
 /// The pause between two looks while waiting for a message.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// The pause of a follower after nobody answered.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(5);
+
 /// A member that takes longer gets company: twice what a slow path needs.
 const HEDGE_AFTER: Duration = Duration::from_millis(1500);
+
+/// Bytes of a numbered file's name without its number: 255, less ` (999).`.
+const NAME_MAX: usize = 248;
 
 /// Chunks fetched at a time.
 const CHUNKS_AT_ONCE: usize = 8;
@@ -56,31 +63,50 @@ struct Look {
     unreadable: usize,
 }
 
+/// What was given to the caller, and whether it takes more.
+struct Shown {
+    count: usize,
+    flow: ControlFlow<()>,
+}
+
 impl Client {
-    /// Reads what waits and gives each message to `on_message`, which marks it as read. Waits for a
-    /// first one as the options say.
+    /// Reads what waits and gives each message to `on_message`. One that it goes on from counts as
+    /// read; one that it breaks at does not, and ends the call. Waits for a first one as the options
+    /// say; following, it tries on when nobody answers.
     pub async fn receive(
         &self,
         options: ReceiveOptions,
-        mut on_message: impl FnMut(ReceivedMessage),
+        mut on_message: impl FnMut(&ReceivedMessage) -> ControlFlow<()>,
     ) -> Result<ReceiveSummary, Error> {
         let began = Instant::now();
-        self.deliver_due().await?;
         let (mut shown, mut unreadable) = (0, 0);
         self.store().write(|change| change.forget_seen(system::now()))?;
         loop {
             let look = self.look().await;
-            shown += self.show(options.save.as_deref(), &mut on_message).await?;
-            let look = look?;
-            unreadable += look.unreadable;
-            let goes_on = match options.mode {
-                ReceiveMode::Once { timeout } => shown == 0 && began.elapsed() < timeout,
-                ReceiveMode::Follow => true,
-            };
-            if !goes_on {
-                if look.answered >= look.quorum {
-                    self.keep_keys_fresh().await?;
+            let Shown { count, flow } = self.show(options.save.as_deref(), &mut on_message).await?;
+            shown += count;
+            let look = match look {
+                Err(error) if options.mode == ReceiveMode::Follow => {
+                    tracing::warn!(%error, "nobody answers");
+                    tokio::time::sleep(FOLLOW_PAUSE).await;
+                    continue;
                 }
+                look => look?,
+            };
+            unreadable += look.unreadable;
+            let goes_on = flow.is_continue()
+                && match options.mode {
+                    ReceiveMode::Once { timeout } => shown == 0 && began.elapsed() < timeout,
+                    ReceiveMode::Follow => true,
+                };
+            // What is owed to others comes after what is read, so that it cannot hold it up.
+            if look.answered >= look.quorum
+                && let Err(error) = self.keep_keys_fresh().await
+            {
+                tracing::warn!(%error, "the account's keys were not renewed");
+            }
+            self.deliver_due().await?;
+            if !goes_on {
                 return Ok(ReceiveSummary {
                     complete: look.answered >= look.quorum,
                     answered: look.answered,
@@ -89,7 +115,6 @@ impl Client {
                 });
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            self.deliver_due().await?;
         }
     }
 
@@ -235,17 +260,35 @@ impl Client {
     async fn show(
         &self,
         save: Option<&Path>,
-        on_message: &mut impl FnMut(ReceivedMessage),
-    ) -> Result<usize, Error> {
+        on_message: &mut impl FnMut(&ReceivedMessage) -> ControlFlow<()>,
+    ) -> Result<Shown, Error> {
         let unread = self.store().read(|view| view.unread())?;
-        let mut shown = 0;
+        let mut shown = Shown { count: 0, flow: ControlFlow::Continue(()) };
         for row in unread {
             let message = self.complete(&row, save).await?;
-            on_message(message);
+            shown.flow = on_message(&message);
+            if shown.flow.is_break() {
+                return Ok(shown);
+            }
             self.store().write(|change| change.set_read(row.key, system::now()))?;
-            shown += 1;
+            shown.count += 1;
+        }
+        if let Some(dir) = save {
+            self.save_what_is_left(dir).await?;
         }
         Ok(shown)
+    }
+
+    /// Fetches files of messages that were shown before they could be, or were to be, saved.
+    async fn save_what_is_left(&self, dir: &Path) -> Result<(), Error> {
+        for file in self.store().read(|view| view.files_to_fetch())? {
+            match self.save_file(&file, dir).await {
+                Err(error) if error.kind() == ErrorKind::File => return Err(error),
+                Err(error) => tracing::warn!(%error, "a file was not fetched"),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn complete(
@@ -392,6 +435,14 @@ async fn read_member(
         match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
             Ok((Reply::Retrieved(page), _)) => {
                 after = Some(page.cursor);
+                // A record is what its hash names: another one under that hash would hide the true
+                // one that the other members have.
+                let is_true = |item: &Item| {
+                    mailbox::MessageHash::of(&id, namespace, item.data.as_bytes()) == item.hash
+                };
+                if !page.items.iter().all(is_true) {
+                    return (member, Err(NetError::Malformed.into()));
+                }
                 let is_done = page.rest == Rest::Done;
                 pages.push(page);
                 if is_done {
@@ -426,17 +477,19 @@ async fn fetch_file(
             });
         }
         let Some(ended) = under_way.join_next().await else { break };
-        let Ok((index, chunk)) = ended else { continue };
+        let (index, chunk) = ended.map_err(|_| {
+            Error::new(ErrorKind::Refused, "a part of the file was not fetched: try again")
+        })?;
         let piece = reference
             .open_chunk(net.network(), index, &chunk?)
-            .map_err(|error| Error::new(ErrorKind::File, error.to_string()))?;
+            .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
         pieces.insert(index, piece);
     }
     let content: Vec<u8> = pieces.into_values().flatten().collect();
     if content.len() as u64 == reference.size() {
         return Ok(content);
     }
-    Err(Error::new(ErrorKind::File, "the file is not whole: ask its sender to send it again"))
+    Err(Error::new(ErrorKind::Refused, "the file is not whole: ask its sender to send it again"))
 }
 
 /// Asks the members of a chunk's swarm until one has it.
@@ -469,11 +522,14 @@ fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> 
     };
     std::fs::create_dir_all(dir).map_err(unwritable)?;
     let (stem, extension) = name.rsplit_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
+    // Room for the number within what file systems take.
+    let stem_end = stem.floor_char_boundary(NAME_MAX.saturating_sub(extension.map_or(0, str::len)));
+    let short = &stem[..stem_end];
     for number in 0..1000 {
         let numbered = match (number, extension) {
             (0, _) => name.to_owned(),
-            (number, Some(extension)) => format!("{stem} ({number}).{extension}"),
-            (number, None) => format!("{stem} ({number})"),
+            (number, Some(extension)) => format!("{short} ({number}).{extension}"),
+            (number, None) => format!("{short} ({number})"),
         };
         let path = dir.join(numbered);
         let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);

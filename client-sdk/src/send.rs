@@ -134,11 +134,16 @@ impl Client {
         }
     }
 
-    /// Tries every message whose next try is due. Errors of single messages stay with them.
+    /// Tries every message whose next try is due. Errors of single messages stay with them; only a
+    /// store that fails is an error here.
     pub(crate) async fn deliver_due(&self) -> Result<(), Error> {
         let due = self.store().read(|view| view.due(system::now()))?;
         for row in due {
-            self.deliver(&row.id).await?;
+            match self.deliver(&row.id).await {
+                Err(error) if error.kind() == ErrorKind::StoreFailed => return Err(error),
+                Err(error) => tracing::warn!(%error, "a queued message was not sent"),
+                Ok(_) => {}
+            }
         }
         Ok(())
     }
@@ -345,7 +350,9 @@ impl Client {
         }
         let mut failure = None;
         while let Some(ended) = under_way.join_next().await {
-            let Ok((part, stored)) = ended else { continue };
+            let Ok((part, stored)) = ended else {
+                return Err(Error::new(ErrorKind::NotConfirmed, "a part of a file was not stored"));
+            };
             match stored {
                 Ok(_) => {
                     self.store().write(|change| change.part_stored(&row.id, part, system::now()))?

@@ -166,7 +166,7 @@ async fn file(from: &Client, to: &Client, megabytes: usize, dir: &Path) -> Resul
         mode: ReceiveMode::Once { timeout: Duration::from_secs(20) },
         save,
     };
-    to.receive(options(None), |_| {}).await?;
+    to.receive(options(None), |_| std::ops::ControlFlow::Continue(())).await?;
     let began = Instant::now();
     let sent = from.send(request(None, vec![path])).await?;
     let up = began.elapsed();
@@ -178,6 +178,7 @@ async fn file(from: &Client, to: &Client, megabytes: usize, dir: &Path) -> Resul
     to.receive(options(Some(dir.join("saved"))), |message| {
         got +=
             message.files.iter().filter(|file| file.path.is_some()).map(|f| f.bytes).sum::<u64>();
+        std::ops::ControlFlow::Continue(())
     })
     .await?;
     let down = began.elapsed();

@@ -176,7 +176,8 @@ fn up(config: &DevnetConfig, detach: bool, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     stop.wait();
-    devnet.down()?;
+    // The list may have changed since: processes were added, or started again.
+    Devnet::open(devnet.dir())?.down()?;
     answer(json, &json!({"event": "down"}), "The devnet is stopped.");
     Ok(())
 }

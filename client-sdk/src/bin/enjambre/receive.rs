@@ -1,5 +1,6 @@
 //! `enjambre receive`: what came.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,10 +41,10 @@ pub(crate) async fn run(
     };
     let options = ReceiveOptions { mode, save: arguments.save };
     let mut printed = Ok(());
-    let on_message = |message: ReceivedMessage| {
-        if printed.is_ok() {
-            printed = output.print(&message, || people(&message));
-        }
+    let on_message = |message: &ReceivedMessage| {
+        // What could not be printed is not read: the next command prints it.
+        printed = output.print(message, || people(message));
+        if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let summary = tokio::select! {
         summary = client.receive(options, on_message) => Some(summary?),

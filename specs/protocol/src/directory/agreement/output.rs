@@ -68,7 +68,7 @@ pub enum Evidence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgreementEvent {
     /// A height is decided. Keep the document, then give it to
-    /// [`AgreementMachine::handle_document`].
+    /// `AgreementMachine::handle_document`.
     Decided {
         /// The document and its certificate.
         document: SignedDocument,

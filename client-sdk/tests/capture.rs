@@ -110,7 +110,7 @@ fn links_carry_one_size_class_and_only_the_swarm_learns_the_id() {
     network.account("ana");
     let ben = network.account("ben");
     let id: AccountId = ben.parse().unwrap();
-    let needles = [id.key().to_vec(), ben[2..].as_bytes().to_vec()];
+    let needles = [id.key().to_vec(), ben.as_bytes()[2..].to_vec()];
     // The mark is found by the search; that the capture sees it is asserted where it is taken.
     let mark = id.to_bytes();
     assert!(is_named(&mark, &needles));

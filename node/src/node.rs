@@ -316,8 +316,10 @@ async fn rotate_keys(node: Arc<Node>, mut keys: Keys, stop: CancellationToken) {
         let mut rng: StdRng = rand::make_rng();
         if let Err(error) = keys.rotate(&mut rng, clock::now()) {
             tracing::error!(%error, "the onion key is not changed");
-            tokio::time::sleep(KEY_RETRY).await;
-            continue;
+            tokio::select! {
+                () = tokio::time::sleep(KEY_RETRY) => continue,
+                () = stop.cancelled() => return,
+            }
         }
         node.relay.set_keyring(keys.keyring());
         node.onion_key.send_replace(OnionKeyEntry { number: keys.number(), key: keys.public() });

@@ -35,6 +35,9 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// How long an onion key is the current one: a day.
 const KEY_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// Bytes of one entry in a journal file.
+const ENTRY: u64 = ReplayEntry::LEN as u64;
+
 /// Bytes of the key file.
 const KEYS_MAX: u64 = 1024;
 
@@ -67,16 +70,22 @@ impl Keys {
         let path = dir.join(KEYS_FILE);
         let journal = dir.join(JOURNAL_DIR);
         let io = |source| FileError::Io { path: journal.clone(), source };
-        fs::create_dir_all(&journal).map_err(io)?;
         let boot = fs::read_to_string(BOOT_ID).ok().map(|boot| boot.trim().to_owned());
-        if let Some(kept) = read(&path).filter(|kept| Some(&kept.boot) == boot.as_ref())
+        let kept = read(&path);
+        // Keys without their journal would let packets of before be played again: opening fails
+        // where there is none, and new keys are drawn.
+        if let Some(kept) = kept.as_ref().filter(|kept| Some(&kept.boot) == boot.as_ref())
             && let Ok(journal) = Journal::open(journal.clone(), now)
         {
-            return Ok((Self::of(path, boot, &kept), journal));
+            return Ok((Self::of(path, boot, kept), journal));
         }
         let mut rng: StdRng = rand::make_rng();
         // Any number but those of before: a packet for the old keys must not meet the new ones.
-        let number = OnionKeyNumber::new(u8::try_from(now.as_secs() % 256).unwrap_or(0));
+        // Those were at most the one after the kept number, and the new ones start one before.
+        let number = match &kept {
+            Some(kept) => kept.number.following().following().following(),
+            None => OnionKeyNumber::new(u8::try_from(now.as_secs() % 256).unwrap_or(0)),
+        };
         let keys = Self {
             path,
             boot,
@@ -86,8 +95,12 @@ impl Keys {
             next: Secret::generate(&mut rng),
             number,
         };
-        fs::remove_dir_all(&journal).and_then(|()| fs::create_dir_all(&journal)).map_err(io)?;
+        // The keys first: a crash in between leaves new keys with entries that match nothing.
         keys.save()?;
+        match fs::remove_dir_all(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+            Ok(()) | Err(_) => fs::create_dir_all(&journal).map_err(io)?,
+        }
         let journal = Journal::open(journal.clone(), now).map_err(io)?;
         Ok((keys, journal))
     }
@@ -135,12 +148,18 @@ impl Keys {
         rng: &mut impl CryptoRng,
         now: Timestamp,
     ) -> Result<(), FileError> {
-        let fresh = Secret::generate(rng);
-        let current = std::mem::replace(&mut self.next, fresh);
-        self.previous = Some(std::mem::replace(&mut self.current, current));
-        self.number = self.number.following();
-        self.since = now;
-        self.save()
+        let rotated = Self {
+            path: self.path.clone(),
+            boot: self.boot.clone(),
+            since: now,
+            previous: Some(self.current.clone()),
+            current: self.next.clone(),
+            next: Secret::generate(rng),
+            number: self.number.following(),
+        };
+        rotated.save()?;
+        *self = rotated;
+        Ok(())
     }
 
     fn save(&self) -> Result<(), FileError> {
@@ -195,6 +214,12 @@ impl Journal {
             // The oldest file is the oldest minute that was not forgotten yet.
             floor = if floor == 0 { minute } else { floor.min(minute) };
             let bytes = fs::read(file.path())?;
+            // A torn last entry is cut, or all that is appended behind it would be misread.
+            let torn = bytes.len() % ReplayEntry::LEN;
+            if torn != 0 {
+                let whole = (bytes.len() - torn) as u64;
+                OpenOptions::new().write(true).open(file.path())?.set_len(whole)?;
+            }
             let whole = bytes.chunks_exact(ReplayEntry::LEN);
             entries.extend(whole.filter_map(|entry| {
                 Some((minute, ReplayEntry::from_bytes(entry.try_into().ok()?)))
@@ -226,7 +251,11 @@ impl Journal {
             self.files.insert(minute, file);
         }
         match self.files.get_mut(&minute) {
-            Some(file) => file.write_all(entry.as_bytes()),
+            Some(file) => file.write_all(entry.as_bytes()).inspect_err(|_| {
+                // What was written of it is cut; if that fails too, the next start does it.
+                let whole = file.metadata().map(|file| file.len() / ENTRY * ENTRY);
+                let _ = whole.and_then(|whole| file.set_len(whole));
+            }),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -271,6 +300,40 @@ mod tests {
             assert_eq!(refused, Err(ReplayError::Replayed));
         }
         journal.insert(now.minute(), &ephemeral(3), now)?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_torn_entry_costs_itself_only() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let (_, mut journal) = Keys::open(dir.path(), now)?;
+        journal.insert(now.minute(), &ephemeral(1), now)?;
+        drop(journal);
+        let file = dir.path().join(JOURNAL_DIR).join(now.minute().to_string());
+        OpenOptions::new().append(true).open(&file)?.write_all(&[7; 5])?;
+        let (_, mut journal) = Keys::open(dir.path(), now)?;
+        journal.insert(now.minute(), &ephemeral(2), now)?;
+        drop(journal);
+        let (_, mut journal) = Keys::open(dir.path(), now)?;
+        for byte in [1, 2] {
+            let refused = journal.insert(now.minute(), &ephemeral(byte), now);
+            assert_eq!(refused, Err(ReplayError::Replayed));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn keys_whose_journal_is_gone_are_not_used_again() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let (keys, _) = Keys::open(dir.path(), now)?;
+        fs::remove_dir_all(dir.path().join(JOURNAL_DIR))?;
+        let (again, _) = Keys::open(dir.path(), now)?;
+        assert_ne!(again.public(), keys.public());
+        let old = [keys.number().preceding(), keys.number(), keys.number().following()];
+        let new = [again.number().preceding(), again.number(), again.number().following()];
+        assert!(old.iter().all(|number| !new.contains(number)));
         Ok(())
     }
 

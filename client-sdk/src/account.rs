@@ -176,9 +176,21 @@ impl Account {
         self.name = name;
     }
 
-    /// A majority of the account's swarm holds its identity.
+    /// A majority of the account's swarm holds the keys that the account had at this time.
     pub const fn set_published(&mut self, at: Timestamp) {
         self.published = Some(at);
+    }
+
+    /// Whether keys were made after the last that are known to be published, as when a publication
+    /// failed after a rotation.
+    pub fn has_unpublished_keys(&self) -> bool {
+        self.published.is_none_or(|published| published < self.keys_made())
+    }
+
+    /// When the newest of the keys that are published were made.
+    pub fn keys_made(&self) -> Timestamp {
+        let listed = self.list.not_after().saturating_sub(LIST_LIFETIME);
+        self.bundles.first().map_or(listed, |bundle| bundle.created.max(listed))
     }
 
     /// Whether the newest bundle is old enough to be replaced.
@@ -370,6 +382,24 @@ mod tests {
         }
         let versions: Vec<u32> = account.opener().bundles.iter().map(|b| b.version).collect();
         assert_eq!(versions, [4, 3]);
+    }
+
+    #[test]
+    fn keys_made_after_the_last_publication_are_yet_to_be_published() {
+        let mut account = account();
+        assert!(account.has_unpublished_keys());
+        account.set_published(NOW);
+        assert!(!account.has_unpublished_keys());
+        let later = NOW.saturating_add(LIST_LIFETIME - LIST_RENEW_BEFORE);
+        account.rotate_bundle(&mut rng(), later);
+        assert!(account.has_unpublished_keys());
+        account.set_published(later);
+        assert!(!account.has_unpublished_keys());
+        let last = later.saturating_add(Duration::from_millis(1));
+        account.renew_list(last).unwrap();
+        assert!(account.has_unpublished_keys());
+        account.set_published(last);
+        assert!(!account.has_unpublished_keys());
     }
 
     #[test]

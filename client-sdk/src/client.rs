@@ -14,6 +14,7 @@ use enjambre_protocol::id::NetworkId;
 use enjambre_protocol::identity::{
     AccountId, AccountKind, CardName, ContactCard, DeviceList, RecoveryPhrase, parse_bare_id,
 };
+use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
 use tokio::sync::OnceCell;
 
@@ -117,22 +118,26 @@ impl Client {
         })
     }
 
-    /// Makes the account of this home without publishing it, or finds the one that was made and not
-    /// published. [`Self::account_published`] ends what this begins.
+    /// Makes the account of this home without publishing it, or finds the one that was made before
+    /// and whose making did not end: it was not published, or its phrase was not shown.
+    /// [`Self::account_published`] and [`Self::phrase_shown`] end what this begins.
     pub fn prepare_account(&self, name: Option<&str>) -> Result<NewAccount, Error> {
         let name = name.map(CardName::new).transpose().map_err(invalid)?;
         let network = self.network()?.network();
         let (mut rng, now) = (system::rng()?, system::now());
         self.store.write(|change| {
             let account = match Account::load(*change)? {
-                Some(account) if account.published().is_some() => return Err(account_exists()),
+                Some(account) if is_complete(*change, &account)? => return Err(account_exists()),
                 Some(mut account) => {
                     if name.is_some() {
                         account.set_name(name);
                     }
                     account
                 }
-                None => Account::create(&mut rng, network, name, now).map_err(unsigned)?,
+                None => {
+                    change.set_meta(MetaKey::PhraseUnseen, &[])?;
+                    Account::create(&mut rng, network, name, now).map_err(unsigned)?
+                }
             };
             account.save(&change)?;
             Ok(NewAccount { id: account.id(), phrase: account.key().seed().phrase() })
@@ -153,6 +158,7 @@ impl Client {
             if Account::load(*change)?.is_some_and(|account| account.published().is_some()) {
                 return Err(account_exists());
             }
+            change.remove_meta(MetaKey::PhraseUnseen)?; // Its owner has just typed it.
             let account = Account::restore(&mut rng, seed, network, previous, now);
             let account = account.map_err(unsigned)?;
             account.save(&change)?;
@@ -160,13 +166,20 @@ impl Client {
         })
     }
 
-    /// A majority of the account's swarm holds its keys: from now on its id may be shown.
-    pub fn account_published(&self) -> Result<(), Error> {
+    /// A majority of the account's swarm holds the keys that the account had at this time: from now
+    /// on its id may be shown. Keys that are newer count as yet to be published.
+    pub fn account_published(&self, at: Timestamp) -> Result<(), Error> {
         self.store.write(|change| {
             let mut account = Account::load(*change)?.ok_or_else(no_account)?;
-            account.set_published(system::now());
+            account.set_published(at);
             Ok(account.save(&change)?)
         })
+    }
+
+    /// The owner has seen the account's phrase. Until this is said, making an account gives the same
+    /// one with its phrase again, so that no phrase is lost between its making and a screen.
+    pub fn phrase_shown(&self) -> Result<(), Error> {
+        Ok(self.store.write(|change| change.remove_meta(MetaKey::PhraseUnseen))?)
     }
 
     /// The account with its secrets, published or not.
@@ -330,6 +343,11 @@ fn no_account() -> Error {
 fn account_exists() -> Error {
     let text = "this home has an account: see `enjambre account show`, or name another --home";
     Error::new(ErrorKind::AccountExists, text)
+}
+
+/// Whether the account was published and its phrase seen: then it is never made again.
+fn is_complete(view: View<'_>, account: &Account) -> Result<bool, StoreError> {
+    Ok(account.published().is_some() && view.meta(MetaKey::PhraseUnseen)?.is_none())
 }
 
 fn other_network(old: Option<&JoinedNetwork>, new: &JoinedNetwork) -> Error {

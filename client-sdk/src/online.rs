@@ -157,7 +157,8 @@ impl Client {
     }
 
     /// Makes an account and publishes its keys. Only when a majority of its swarm has them is the
-    /// account returned: an id that is shown can be written to.
+    /// account returned: an id that is shown can be written to. Until [`Self::phrase_shown`] is
+    /// called, this gives the same account again.
     pub async fn create_account(&self, name: Option<&str>) -> Result<NewAccount, Error> {
         let new = self.prepare_account(name)?;
         self.publish().await?;
@@ -180,8 +181,12 @@ impl Client {
 
     /// Stores the account's device list and newest bundle in its outbox.
     pub(crate) async fn publish(&self) -> Result<(), Error> {
-        let account = self.own_account()?;
         let net = self.net().await?;
+        // Taken before the keys are read, so that keys that are made meanwhile count as not published;
+        // and not before these were made, whatever the clock says now.
+        let now = system::now();
+        let account = self.own_account()?;
+        let at = now.max(account.keys_made());
         let (id, namespace) = (account.id(), Namespace::OUTBOX);
         let data = account.identity().encode();
         let hash = mailbox::MessageHash::of(&id, namespace, &data);
@@ -199,7 +204,7 @@ impl Client {
         };
         let key = IsolationKey::new(&id.to_bytes(), &id.to_bytes(), "publish");
         net.write(&key, &subject, &call).await?;
-        self.account_published()
+        self.account_published(at)
     }
 
     /// A contact's keys: those kept if they are fresh, else from its swarm. Checked against what is

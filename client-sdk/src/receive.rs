@@ -347,7 +347,8 @@ impl Client {
         let account = self.own_account()?;
         let age = account.published().map(|at| now.saturating_since(at));
         let is_old = age.is_none_or(|age| age > mailbox::Ttl::WEEK.as_duration());
-        if !(is_old || account.is_bundle_due(now) || account.is_list_due(now)) {
+        let is_due = account.is_bundle_due(now) || account.is_list_due(now);
+        if !(is_old || is_due || account.has_unpublished_keys()) {
             return Ok(());
         }
         let mut rng = system::rng()?;

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, NetworkCard, NetworkFile, Params};
 use enjambre_protocol::id::AuthorityId;
+use enjambre_protocol::time::Timestamp;
 use enjambre_sdk::Client;
 use enjambre_sdk::types::ClientConfig;
 use serde_json::Value;
@@ -70,7 +71,8 @@ impl Temp {
     fn with_account(&self, who: &str) -> String {
         let client = self.client(who);
         let made = client.prepare_account(Some(who)).unwrap();
-        client.account_published().unwrap();
+        client.account_published(Timestamp::from_secs(1)).unwrap();
+        client.phrase_shown().unwrap();
         made.id.to_string()
     }
 }

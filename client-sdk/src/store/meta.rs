@@ -10,6 +10,8 @@ use super::{Change, StoreError, View};
 pub enum MetaKey {
     /// The account: seed, device keys, device list, bundles; see [`crate::account`].
     Account,
+    /// There while the account's phrase may not have been seen by its owner.
+    PhraseUnseen,
     /// The network's genesis.
     Genesis,
     /// The network card that was joined, until the genesis is fetched.
@@ -38,6 +40,7 @@ impl MetaKey {
     const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::PhraseUnseen => "phrase-unseen",
             Self::Genesis => "genesis",
             Self::NetworkCard => "network-card",
             Self::Directory => "directory",

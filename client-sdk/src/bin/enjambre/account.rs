@@ -20,7 +20,8 @@ const PHRASE_MAX: usize = 1024;
 /// What to do with the account.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make an account. Its twelve words are shown once: write them down.
+    /// Make an account. Its twelve words are shown once: write them down. If they could not be
+    /// printed, the same command prints them again.
     #[command(after_help = "Example:\n  enjambre account new --name Ana")]
     New {
         /// A name to put on your card; anybody may choose any.
@@ -71,7 +72,9 @@ async fn new(client: &Client, name: Option<&str>, output: Output) -> Result<(), 
             made.id,
             phrase.as_str()
         )
-    })
+    })?;
+    // Only now: what could not be printed is printed by the next `account new`.
+    Ok(client.phrase_shown()?)
 }
 
 fn show(account: &AccountInfo, output: Output) -> Result<(), Failure> {

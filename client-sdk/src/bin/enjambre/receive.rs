@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use enjambre_protocol::Retry;
+use enjambre_protocol::identity::is_deceptive;
 use enjambre_sdk::types::{ReceiveMode, ReceiveOptions, ReceivedMessage};
 use enjambre_sdk::{Client, Error, ErrorKind};
 
@@ -88,10 +89,20 @@ fn people(message: &ReceivedMessage) -> String {
     lines
 }
 
-/// Text from outside without what a terminal would obey.
+/// Text from outside without what a terminal would obey or what turns the direction of a line, and
+/// with every line after the first indented, so that no text can look like a message of its own.
 fn printable(text: &str) -> String {
-    let is_fit = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    text.chars().map(|c| if is_fit(c) { c } else { '\u{fffd}' }).collect()
+    // The joiners are part of some scripts and pictures; they move nothing.
+    let is_fit = |c: char| matches!(c, '\t' | '\u{200c}' | '\u{200d}') || !is_deceptive(c);
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\n    "),
+            c if is_fit(c) => shown.push(c),
+            _ => shown.push('\u{fffd}'),
+        }
+    }
+    shown
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -130,6 +141,14 @@ mod tests {
 
     #[test]
     fn terminal_commands_in_a_message_are_not_obeyed() {
-        assert_eq!(printable("a\u{1b}[2Jb\n\u{7}é"), "a\u{fffd}[2Jb\n\u{fffd}é");
+        assert_eq!(printable("a\u{1b}[2Jb\n\u{7}é"), "a\u{fffd}[2Jb\n    \u{fffd}é");
+        assert_eq!(printable("\u{202e}a\rb\u{2028}c"), "\u{fffd}a\u{fffd}b\u{fffd}c");
+    }
+
+    #[test]
+    fn no_line_of_a_text_looks_like_a_message_of_its_own() {
+        let text = "hi\n[2026-11-23 10:00:00 UTC] ben: send it to me\n\nx";
+        let shown = printable(text);
+        assert!(shown.lines().skip(1).all(|line| line.starts_with("    ")), "{shown}");
     }
 }

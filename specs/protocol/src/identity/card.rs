@@ -84,8 +84,8 @@ impl CardName {
     }
 }
 
-/// Control characters and those that reorder text, by which one name can look like another.
-pub(crate) fn is_deceptive(c: char) -> bool {
+/// Control characters and those that reorder text, by which one name or line can look like another.
+pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
             | '\u{61c}' | '\u{feff}')

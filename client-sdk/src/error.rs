@@ -55,6 +55,8 @@ pub enum ErrorKind {
     TooFewNodes,
     /// No node could be reached.
     Unreachable,
+    /// This system's clock and that of the network differ.
+    Clock,
     /// The recipient's keys could not be had from a majority of its swarm.
     NoKeys,
     /// No majority of the swarm has confirmed it; it may have arrived all the same.
@@ -88,6 +90,7 @@ impl ErrorKind {
             Self::TooLarge => "too-large",
             Self::TooFewNodes => "too-few-nodes",
             Self::Unreachable => "unreachable",
+            Self::Clock => "clock",
             Self::NoKeys => "no-keys",
             Self::NotConfirmed => "not-confirmed",
             Self::Refused => "refused",

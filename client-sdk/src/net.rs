@@ -20,6 +20,7 @@ use enjambre_protocol::directory::{Document, Genesis, VerifiedDocument};
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::onion::OnionError;
 use enjambre_protocol::path::{Destination, PathError, PathMachine, PathParams, PathState, Prefix};
+use enjambre_protocol::time::Timestamp;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
@@ -67,10 +68,20 @@ pub(crate) enum NetError {
     #[error("no directory could be fetched: {0}")]
     NoDirectory(String),
     /// The directory is too old to be used.
-    #[error("the directory is {hours} hours old and no newer one can be had")]
+    #[error(
+        "by this system's clock the directory is {hours} hours old, and no newer one can be had"
+    )]
     Stale {
         /// Its age.
         hours: u64,
+    },
+    /// A node says that the time in the packets of this client is not the present one.
+    #[error("this system's clock is {}", off(*here, *node))]
+    Clock {
+        /// This system's clock.
+        here: Timestamp,
+        /// The node's.
+        node: Timestamp,
     },
     /// The destination is not in the directory.
     #[error("node {} is not in the directory", node.short())]
@@ -111,13 +122,39 @@ impl NetError {
             Self::Ask(error) => error.retry(),
             Self::Path(error) => error.retry(),
             Self::Refused(error) => error.retry(),
-            Self::NoDirectory(_) | Self::Stale { .. } | Self::Keep(_) => Retry::Later,
+            Self::NoDirectory(_) | Self::Stale { .. } | Self::Clock { .. } | Self::Keep(_) => {
+                Retry::Later
+            }
             Self::UnknownNode { .. } | Self::Unreachable { .. } | Self::Malformed => {
                 Retry::Elsewhere
             }
             Self::TooLarge { .. } => Retry::Never,
         }
     }
+}
+
+/// The time by the directory's clock, as far as a client can tell. Its own clock counts between the
+/// time of the newest document and the end of that document's use: a device that starts in 1970, or a
+/// year ahead, must not give up its guards for it.
+fn directory_time(
+    now: Timestamp,
+    newest: Option<&VerifiedDocument>,
+    genesis: &Genesis,
+) -> Timestamp {
+    newest.map_or(now, |newest| {
+        let time = newest.document().time;
+        now.clamp(time, time.saturating_add(genesis.params.stale_after()))
+    })
+}
+
+/// How far a clock is off, in words.
+fn off(here: Timestamp, node: Timestamp) -> String {
+    let (by, side) = if here < node {
+        (node.saturating_since(here), "behind")
+    } else {
+        (here.saturating_since(node), "ahead of")
+    };
+    format!("{} minutes {side} that of a node", by.as_secs().div_ceil(60))
 }
 
 /// A client in one network.
@@ -158,9 +195,9 @@ impl Net {
         let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
         let state = kept.paths.as_deref().and_then(|bytes| PathState::decode(bytes).ok());
         let state = state.unwrap_or_default();
-        let now = clock::now();
         let mut rng: StdRng = rand::make_rng();
-        let documents = Documents::open(kept, &genesis, now, &mut rng);
+        let documents = Documents::open(kept, &genesis, clock::now(), &mut rng);
+        let now = directory_time(clock::now(), documents.newest().map(Arc::as_ref), &genesis);
         let net = Self {
             network: genesis.network(),
             genesis: Arc::new(genesis),
@@ -185,6 +222,11 @@ impl Net {
     /// The newest document, for swarm membership.
     pub(crate) fn newest(&self) -> Option<Arc<VerifiedDocument>> {
         lock(&self.documents).newest().cloned()
+    }
+
+    /// The time for everything that is held against the directory's: guards, anchors, packets.
+    fn now(&self) -> Timestamp {
+        directory_time(clock::now(), self.newest().as_deref(), &self.genesis)
     }
 
     /// Randomness for building packets and envelopes.
@@ -214,5 +256,19 @@ impl Net {
             family: entry.family,
             prefix,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_that_is_off_is_told_by_how_much() {
+        let (early, late) = (Timestamp::from_secs(1_000_000), Timestamp::from_secs(1_000_601));
+        let text = |here, node| NetError::Clock { here, node }.to_string();
+        let behind = "this system's clock is 11 minutes behind that of a node";
+        assert_eq!(text(early, late), behind);
+        assert_eq!(text(late, early), behind.replace("behind", "ahead of"));
     }
 }

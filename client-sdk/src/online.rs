@@ -75,6 +75,9 @@ impl From<NetError> for Error {
             NetError::Path(reason) => (ErrorKind::TooFewNodes, reason.to_string()),
             NetError::Keep(_) => (ErrorKind::StoreFailed, error.to_string()),
             NetError::TooLarge { .. } => (ErrorKind::TooLarge, error.to_string()),
+            NetError::Clock { .. } | NetError::Stale { .. } => {
+                (ErrorKind::Clock, format!("{error}: check the clock, then the connection"))
+            }
             _ => (
                 ErrorKind::Unreachable,
                 format!(
@@ -93,6 +96,7 @@ impl From<SwarmError> for Error {
             SwarmError::Mailbox(MailboxError::NotConfirmed { .. })
             | SwarmError::Receipts { .. }
             | SwarmError::NoSwarm => ErrorKind::NotConfirmed,
+            SwarmError::Mailbox(MailboxError::Clock { .. }) => ErrorKind::Clock,
             SwarmError::Mailbox(_) => ErrorKind::Refused,
         };
         let retry = error.retry();

@@ -10,7 +10,7 @@ use enjambre_protocol::path::{Candidate, Prefix};
 use enjambre_protocol::wire;
 use rand::seq::SliceRandom;
 
-use super::{Net, NetError, lock};
+use super::{Net, NetError, directory_time, lock};
 use crate::system as clock;
 
 /// Sources asked at the first start: two, so that one alone cannot keep a client on an old document.
@@ -128,14 +128,17 @@ impl Net {
         let bytes = wire::encode(document.signed());
         self.keep.keep_document(&bytes).map_err(NetError::Keep)?;
         self.with_rng(|rng| {
-            lock(&self.documents).take(Arc::new(document), clock::now(), rng);
+            let mut documents = lock(&self.documents);
+            // Its own time counts already: the clock may be behind it.
+            let now = directory_time(clock::now(), Some(&document), &self.genesis);
+            documents.take(Arc::new(document), now, rng);
         });
         self.advance_anchor()
     }
 
     /// Draws paths from a newer anchor if its time has come; on disk before it is used.
     pub(super) fn advance_anchor(&self) -> Result<(), NetError> {
-        let changed = lock(&self.documents).advance(clock::now());
+        let changed = lock(&self.documents).advance(self.now());
         if let Some(pending) = &changed.pending {
             self.keep.keep_pending(pending).map_err(NetError::Keep)?;
         }
@@ -166,7 +169,7 @@ impl Net {
             })
             .collect();
         self.with_rng(|rng| {
-            lock(&self.paths).handle_directory(clock::now(), &candidates, rng);
+            lock(&self.paths).handle_directory(self.now(), &candidates, rng);
         });
         self.keep_paths()
     }

@@ -14,7 +14,7 @@ use enjambre_protocol::wire;
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-use super::Kept;
+use super::{Kept, directory_time};
 
 /// Bytes of a kept document with its signatures.
 const KEPT_MAX: usize = 2 * DIRECTORY_MAX;
@@ -77,6 +77,8 @@ impl Documents {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Self {
+        let newest = restore(kept.document.as_deref(), genesis);
+        let now = directory_time(now, newest.as_deref(), genesis);
         let anchor = restore(kept.anchor.as_deref(), genesis);
         let params = anchor_params(&genesis.params);
         let mut machine = AnchorMachine::new(params, anchor.as_deref().map(described));
@@ -87,7 +89,6 @@ impl Documents {
         if let Some((at, document)) = &pending {
             machine.restore_pending(now, described(document), *at);
         }
-        let newest = restore(kept.document.as_deref(), genesis);
         let pending = pending.map(|(_, document)| document);
         let kept_pending = pending.as_ref().map(|pending| pending.document().height);
         let mut documents = Self { newest: None, anchor, pending, kept_pending, machine };
@@ -221,6 +222,18 @@ mod tests {
         let mut again = Documents::open(&kept, &chain.genesis, at(700), &mut rng);
         assert!(again.machine.poll_timeout().is_some_and(|due| due <= at(750)));
         assert!(again.advance(at(700)).pending.is_some());
+    }
+
+    #[test]
+    fn own_clock_counts_only_while_the_newest_document_is_in_use() {
+        let mut chain = Chain::new(Params::default());
+        let document = chain.next(at(0));
+        let time = |now| directory_time(now, Some(&document), &chain.genesis);
+        let end = at(0).saturating_add(chain.genesis.params.stale_after());
+        assert_eq!(time(Timestamp::EPOCH), at(0));
+        assert_eq!(time(at(60)), at(60));
+        assert_eq!(time(end.saturating_add(Duration::from_millis(1))), end);
+        assert_eq!(directory_time(at(9), None, &chain.genesis), at(9));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use enjambre_protocol::path::{FailedHop, Failure, Hop, Path, PathEvent};
 
 use super::transport::LINK_WITHIN;
 use super::{Net, NetError, lock};
-use crate::system as clock;
 
 impl Net {
     /// Does what the machine asks for: keeps guards and second layer if they changed, and tries
@@ -36,7 +35,7 @@ impl Net {
 
     /// Tells the machine the time, so that it says which guards to probe.
     pub(super) fn tick(&self) {
-        let now = clock::now();
+        let now = self.now();
         let is_due = lock(&self.paths).poll_timeout().is_some_and(|due| due <= now);
         if is_due {
             self.with_rng(|rng| lock(&self.paths).handle_timeout(now, rng));
@@ -47,10 +46,11 @@ impl Net {
     fn probe(&self, guard: NodeId) {
         let entry = self.newest().and_then(|newest| newest.document().node(&guard).cloned());
         let Some(entry) = entry else {
-            lock(&self.paths).handle_guard_unreachable(clock::now(), guard);
+            lock(&self.paths).handle_guard_unreachable(self.now(), guard);
             return;
         };
         let (pool, paths) = (self.pool.clone(), Arc::clone(&self.paths));
+        let now = self.now();
         let mut probes = lock(&self.probes);
         // What has ended makes room.
         while probes.try_join_next().is_some() {}
@@ -59,8 +59,8 @@ impl Net {
                 tokio::time::timeout(LINK_WITHIN, pool.link(guard, &entry.addresses)).await;
             let mut paths = lock(&paths);
             match linked {
-                Ok(Ok(_)) => paths.handle_guard_reachable(clock::now(), guard),
-                Ok(Err(_)) | Err(_) => paths.handle_guard_unreachable(clock::now(), guard),
+                Ok(Ok(_)) => paths.handle_guard_reachable(now, guard),
+                Ok(Err(_)) | Err(_) => paths.handle_guard_unreachable(now, guard),
             }
         });
     }
@@ -71,10 +71,11 @@ impl Net {
         let Some(newest) = self.newest() else { return };
         let hops = [Hop::Guard, Hop::Middle, Hop::Exit];
         let gone = hops.into_iter().find(|&hop| newest.document().node(&path.node(hop)).is_none());
+        let now = self.now();
         let mut paths = lock(&self.paths);
         match gone {
-            Some(Hop::Guard) => paths.handle_guard_unreachable(clock::now(), path.guard()),
-            Some(hop) => paths.handle_failure(clock::now(), path, Failure::Hop(FailedHop(hop))),
+            Some(Hop::Guard) => paths.handle_guard_unreachable(now, path.guard()),
+            Some(hop) => paths.handle_failure(now, path, Failure::Hop(FailedHop(hop))),
             None => {}
         }
     }

@@ -14,7 +14,6 @@ use enjambre_protocol::service::{ServiceReply, ServiceRequest};
 use enjambre_protocol::wire;
 
 use super::{Net, NetError, lock};
-use crate::system as clock;
 
 /// Tries of one request: enough to get round two dead nodes of twelve.
 const TRIES: usize = 6;
@@ -101,6 +100,7 @@ impl Net {
         let class =
             SizeClass::for_request(bytes.len()).ok_or(NetError::TooLarge { len: bytes.len() })?;
         let mut last = String::new();
+        let mut clock = None;
         let mut destination_failures = 0;
         let mut refreshed = false;
         let until = Instant::now() + waits.within() * TRIES_FACTOR;
@@ -121,7 +121,7 @@ impl Net {
             };
             let began = Instant::now();
             let ended = self.attempt(&path, packet, opener, waits.within(), reply_max).await;
-            let now = clock::now();
+            let now = self.now();
             tracing::debug!(ms = began.elapsed().as_millis(), "one try");
             match ended {
                 Ended::Answered(reply) => {
@@ -136,6 +136,9 @@ impl Net {
                 Ended::Told(OnionHop::Destination, error) => return Err(NetError::Refused(error)),
                 Ended::Told(hop, error) => {
                     last = error.to_string();
+                    if let OnionError::Clock { now } = error {
+                        clock = Some(now);
+                    }
                     let failure = failure_of(hop, &error);
                     lock(&self.paths).handle_failure(now, &path, failure);
                     if hop == OnionHop::Exit && error.blames_next() {
@@ -167,7 +170,10 @@ impl Net {
                 break;
             }
         }
-        Err(NetError::Unreachable { node: destination, last })
+        match clock {
+            Some(node) => Err(NetError::Clock { here: crate::system::now(), node }),
+            None => Err(NetError::Unreachable { node: destination, last }),
+        }
     }
 
     fn draw(&self, key: &IsolationKey, node: NodeId) -> Result<Path, NetError> {
@@ -177,7 +183,7 @@ impl Net {
         self.advance_anchor()?;
         self.tick();
         let path =
-            self.with_rng(|rng| lock(&self.paths).draw(clock::now(), key, &destination, rng))?;
+            self.with_rng(|rng| lock(&self.paths).draw(self.now(), key, &destination, rng))?;
         self.keep_paths()?;
         Ok(path)
     }
@@ -197,7 +203,7 @@ impl Net {
         };
         let [guard, middle, exit] = path.hops;
         let targets = [target(guard)?, target(middle)?, target(exit)?, target(path.destination)?];
-        let minute = clock::now().minute();
+        let minute = self.now().minute();
         self.with_rng(|rng| {
             build(rng, &self.network, &targets, class, reply_class, minute, request).ok()
         })
@@ -222,7 +228,7 @@ impl Net {
             Ok(Err(error)) => return Ended::GuardLost(error),
             Err(_) => return Ended::GuardLost(LinkError::Unreachable),
         };
-        lock(&self.paths).handle_guard_reachable(clock::now(), guard);
+        lock(&self.paths).handle_guard_reachable(self.now(), guard);
         let sent = async {
             let mut stream = link.open(StreamHead::Onion(packet.class())).await?;
             stream.send.write_all(packet.as_bytes()).await?;

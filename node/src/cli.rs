@@ -151,6 +151,8 @@ impl From<crate::devnet::DevnetError> for CliError {
             E::Missing { .. } => "missing",
             E::Unknown { .. } => "unknown-name",
             E::NotRunning { .. } | E::Running { .. } => "state",
+            E::Other { .. } => "other",
+            E::Busy { .. } => return Self::later("busy", error),
             _ => "devnet",
         };
         Self::failed(kind, error)

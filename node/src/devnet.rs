@@ -3,18 +3,25 @@
 //! Each process listens on a loopback address of its own (127.N.0.1), so that the rules about
 //! subnets are exercised as they are elsewhere. Everything it writes is below one directory:
 //! `devnet.json` names the processes, each has a folder with its data and its log.
+//!
+//! # Invariants
+//!
+//! - *One at a time*: whoever changes the list or the processes in it holds the directory's lock, so
+//!   two commands at once do one thing after the other.
+//! - *Stopped is not gone*: stopping all processes keeps network, keys and messages; starting them
+//!   again goes on from there.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, Params};
 use enjambre_protocol::id::{AuthorityId, NodeId};
 use enjambre_protocol::identity::KeyPurpose;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ByteSize, CONFIG_FILE, KEY_FILE, NETWORK_FILE, NodeConfig};
@@ -25,6 +32,16 @@ pub const LIST_FILE: &str = "devnet.json";
 
 /// Processes of one devnet: each has a second byte of 127.0.0.0/8 of its own.
 pub const PROCESSES_MAX: usize = 200;
+
+/// Held by the command that changes a devnet.
+const LOCK_FILE: &str = "devnet.lock";
+
+/// How long a command waits for another one on the same devnet: longer than stopping all processes
+/// takes.
+const LOCK_WITHIN: Duration = Duration::from_secs(20);
+
+/// The pause between two looks at something that another process does.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a process may take to drain before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -48,8 +65,24 @@ pub enum DevnetError {
     #[error("a devnet has 1 to 31 authorities and at most {PROCESSES_MAX} processes in all")]
     Size,
     /// There is one already.
-    #[error("{} holds a devnet already; stop it with `enjambre-node devnet down --dir {}` first", dir.display(), dir.display())]
+    #[error("{} holds a devnet that runs already; stop it with `enjambre-node devnet down --dir {}` first", dir.display(), dir.display())]
     Exists {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// There is one of another shape.
+    #[error("{} holds a devnet of {nodes} nodes and {authorities} authorities; start it without --nodes, --authorities, --epoch and --param, or choose another directory for another network", dir.display())]
+    Other {
+        /// The directory.
+        dir: PathBuf,
+        /// Its nodes.
+        nodes: usize,
+        /// Its authorities.
+        authorities: usize,
+    },
+    /// Another command changes it.
+    #[error("another command is at work on {} and did not end; try again when it has", dir.display())]
+    Busy {
         /// The directory.
         dir: PathBuf,
     },
@@ -128,10 +161,24 @@ pub struct Process {
 }
 
 impl Process {
+    /// What it does now.
+    pub fn state(&self) -> ProcessState {
+        match kernel_state(self.pid) {
+            Some((state, started)) if self.pid > 0 && started == self.started => state,
+            _ => ProcessState::Down,
+        }
+    }
+
     /// Whether it runs (or is stopped) now.
     pub fn is_alive(&self) -> bool {
-        let Some(pid) = Pid::from_raw(self.pid) else { return false };
-        test_kill_process(pid).is_ok() && kernel_start(self.pid) == Some(self.started)
+        self.state() != ProcessState::Down
+    }
+
+    /// The last line of its log, for whoever wonders why it ended.
+    pub fn last_words(&self) -> Option<String> {
+        let log = fs::read(self.dir.join("log")).ok()?;
+        let text = String::from_utf8_lossy(&log);
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
     }
 
     fn signal(&self, signal: Signal) -> Result<(), DevnetError> {
@@ -142,18 +189,47 @@ impl Process {
     }
 }
 
-/// The start time and liveness of a process: field 22 of its stat line, `None` for a zombie.
-fn kernel_start(pid: i32) -> Option<u64> {
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs.
+    Running,
+    /// SIGSTOP holds it.
+    Stopped,
+    /// It does not run.
+    Down,
+}
+
+impl ProcessState {
+    /// The word that people and programs read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Fields 3 and 22 of a process's stat line: whether it is stopped, and its start time; `None` when
+/// there is none, or a zombie.
+fn kernel_state(pid: i32) -> Option<(ProcessState, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in brackets may hold anything, so count from the last bracket.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    if fields.next()? == "Z" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let state = match fields.next()? {
+        "Z" | "X" => return None,
+        "T" | "t" => ProcessState::Stopped,
+        _ => ProcessState::Running,
+    };
+    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// What `up` is asked for.
+fn kernel_start(pid: i32) -> Option<u64> {
+    kernel_state(pid).map(|(_, started)| started)
+}
+
+/// What a new devnet is made of.
 #[derive(Clone, Debug)]
 pub struct DevnetConfig {
     /// Where everything is written.
@@ -173,6 +249,8 @@ pub struct DevnetConfig {
 pub struct Devnet {
     dir: PathBuf,
     processes: Vec<Process>,
+    /// Given back when this is dropped; `None` for whoever only looks.
+    lock: Option<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,18 +259,19 @@ struct List {
 }
 
 impl Devnet {
-    /// Lays out the directories, keys and settings of a new devnet, and starts nothing.
+    /// Lays out the directories, keys and settings of a new devnet, and starts nothing. Holds its lock.
     pub fn create(config: &DevnetConfig) -> Result<Self, DevnetError> {
         let count = config.nodes + config.authorities;
         if config.authorities == 0 || config.authorities > 31 || count > PROCESSES_MAX {
             return Err(DevnetError::Size);
         }
-        if config.dir.join(LIST_FILE).exists() {
-            return Err(DevnetError::Exists { dir: config.dir.clone() });
-        }
         files::check_writable(&config.dir)?;
         let dir = fs::canonicalize(&config.dir).map_err(system("the devnet's directory"))?;
-        let mut devnet = Self { dir, processes: Vec::with_capacity(count) };
+        let lock = Some(lock(&dir)?);
+        if dir.join(LIST_FILE).exists() {
+            return Err(DevnetError::Exists { dir: config.dir.clone() });
+        }
+        let mut devnet = Self { dir, processes: Vec::with_capacity(count), lock };
         let mut entries = Vec::with_capacity(config.authorities);
         for index in 1..=config.authorities {
             let process = devnet.lay_out(Role::Authority, index)?;
@@ -218,7 +297,7 @@ impl Devnet {
         Ok(devnet)
     }
 
-    /// Opens the devnet of a directory.
+    /// Opens the devnet of a directory to look at it.
     pub fn open(dir: &Path) -> Result<Self, DevnetError> {
         let missing = || DevnetError::Missing { dir: dir.to_path_buf() };
         let dir = fs::canonicalize(dir).map_err(|_| missing())?;
@@ -226,7 +305,41 @@ impl Devnet {
         let text = fs::read_to_string(&path).map_err(|_| missing())?;
         let list: List = serde_json::from_str(&text)
             .map_err(|error| DevnetError::List { path, text: error.to_string() })?;
-        Ok(Self { dir, processes: list.processes })
+        Ok(Self { dir, processes: list.processes, lock: None })
+    }
+
+    /// Opens the devnet of a directory to change it; waits until no other command does.
+    pub fn open_locked(dir: &Path) -> Result<Self, DevnetError> {
+        // Without a list there is nothing to lock, and no file is to be left behind.
+        let lock = Some(lock(&Self::open(dir)?.dir)?);
+        // Read again: it may have changed while this waited.
+        Ok(Self { lock, ..Self::open(dir)? })
+    }
+
+    /// Gives up the lock: from here on this only looks, and other commands may change what runs.
+    pub fn unlock(&mut self) {
+        self.lock = None;
+    }
+
+    /// Whether a devnet was made in this directory.
+    pub fn is_there(dir: &Path) -> bool {
+        dir.join(LIST_FILE).exists()
+    }
+
+    /// Whether any of its processes runs.
+    pub fn is_up(&self) -> bool {
+        self.processes.iter().any(Process::is_alive)
+    }
+
+    /// How many processes have a role.
+    pub fn count(&self, role: Role) -> usize {
+        self.processes.iter().filter(|process| process.role == role).count()
+    }
+
+    /// Reads the list anew, as another command may have changed it.
+    pub fn reread(&mut self) -> Result<(), DevnetError> {
+        self.processes = Self::open(&self.dir)?.processes;
+        Ok(())
     }
 
     /// The directory, absolute.
@@ -244,7 +357,7 @@ impl Devnet {
         if self.processes.len() >= PROCESSES_MAX {
             return Err(DevnetError::Size);
         }
-        let index = 1 + self.processes.iter().filter(|process| process.role == Role::Node).count();
+        let index = 1 + self.count(Role::Node);
         let process = self.lay_out(Role::Node, index)?;
         self.write_config(&process, &NodeConfig::new(process.address, process.http, storage))?;
         let network = self.dir.join(NETWORK_FILE);
@@ -311,9 +424,15 @@ impl Devnet {
         names.iter().try_for_each(|name| self.start(program, name))
     }
 
-    /// SIGKILL.
+    /// SIGKILL, until it is gone: it can be started again at once.
     pub fn kill(&mut self, name: &str) -> Result<(), DevnetError> {
-        self.find(name)?.signal(Signal::KILL)
+        let process = self.find(name)?;
+        process.signal(Signal::KILL)?;
+        let deadline = Instant::now() + STOP_WITHIN;
+        while process.is_alive() && Instant::now() < deadline {
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// SIGSTOP.
@@ -326,25 +445,27 @@ impl Devnet {
         self.find(name)?.signal(Signal::CONT)
     }
 
-    /// Ends every process: SIGTERM, and SIGKILL for one that does not drain in time. Removes the
-    /// list and leaves data and logs.
-    pub fn down(self) -> Result<(), DevnetError> {
+    /// Ends every process: SIGTERM, and SIGKILL for one that does not drain in time. The network, its
+    /// messages and its logs stay, so that it can be started again.
+    pub fn down(mut self) -> Result<(), DevnetError> {
         for process in self.processes.iter().filter(|process| process.is_alive()) {
             // One that ended in between is what we want.
             let _ = process.signal(Signal::CONT);
             let _ = process.signal(Signal::TERM);
         }
-        let deadline = std::time::Instant::now() + STOP_WITHIN;
+        let deadline = Instant::now() + STOP_WITHIN;
         for process in &self.processes {
-            while process.is_alive() && std::time::Instant::now() < deadline {
-                std::thread::park_timeout(Duration::from_millis(20));
+            while process.is_alive() && Instant::now() < deadline {
+                std::thread::park_timeout(LOOK_EVERY);
             }
             if process.is_alive() {
                 let _ = process.signal(Signal::KILL);
             }
         }
-        let list = self.dir.join(LIST_FILE);
-        fs::remove_file(&list).map_err(system(list.display().to_string()))
+        for process in &mut self.processes {
+            (process.pid, process.started) = (0, 0);
+        }
+        self.save()
     }
 
     fn find(&mut self, name: &str) -> Result<&mut Process, DevnetError> {
@@ -360,6 +481,25 @@ impl Devnet {
         let text = serde_json::to_string_pretty(&list)
             .map_err(|error| DevnetError::List { path: path.clone(), text: error.to_string() })?;
         Ok(files::write_atomic(&path, text.as_bytes())?)
+    }
+}
+
+/// Takes the lock of a devnet's directory; a command that holds it ends within seconds.
+fn lock(dir: &Path) -> Result<File, DevnetError> {
+    let path = dir.join(LOCK_FILE);
+    let file = File::create(&path).map_err(system(path.display().to_string()))?;
+    let deadline = Instant::now() + LOCK_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::Error(source)) => {
+                return Err(system(path.display().to_string())(source));
+            }
+            Err(fs::TryLockError::WouldBlock) if Instant::now() > deadline => {
+                return Err(DevnetError::Busy { dir: dir.to_path_buf() });
+            }
+            Err(fs::TryLockError::WouldBlock) => std::thread::park_timeout(LOOK_EVERY),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! scripts rely on.
 #![allow(clippy::unwrap_used)]
 
+#[path = "command/devnet.rs"]
+mod devnet;
 #[path = "command/failures.rs"]
 mod failures;
 #[path = "command/harness.rs"]

@@ -9,39 +9,49 @@ use serde_json::{Value, json};
 
 use super::{CliError, answer, network};
 use crate::config::ByteSize;
-use crate::devnet::{Devnet, DevnetConfig, Process, Role};
+use crate::devnet::{Devnet, DevnetConfig, DevnetError, Process, ProcessState, Role};
 
 /// How long the processes of a devnet may take until all are listed and ready.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Nodes of a new devnet: two swarms of six.
+const NODES: usize = 12;
+
+/// Authorities of a new devnet: the least of which one may fail.
+const AUTHORITIES: usize = 4;
+
+/// Least time between two documents of a new devnet.
+const EPOCH: &str = "2s";
 
 /// Disk that each node of a devnet offers.
 const STORAGE: ByteSize = ByteSize::from_bytes(2_000_000_000);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DevnetCommand {
-    /// Start a network, and stop it at SIGINT unless --detach is given.
+    /// Start a network, and stop it at SIGINT unless --detach is given. One that was stopped before
+    /// goes on with its nodes and messages.
     #[command(after_help = "Example: enjambre-node devnet up --dir /tmp/net --detach --json")]
     Up {
         /// Where everything is written.
         #[arg(long)]
         dir: PathBuf,
-        /// Service nodes.
-        #[arg(long, default_value_t = 12)]
-        nodes: usize,
-        /// Directory authorities.
-        #[arg(long, default_value_t = 4)]
-        authorities: usize,
-        /// Least time between two documents, such as 2s or 500ms.
-        #[arg(long, default_value = "2s")]
-        epoch: String,
-        /// A network parameter, as name=value; may be repeated.
+        /// Service nodes of a new network; 12 unless set.
+        #[arg(long)]
+        nodes: Option<usize>,
+        /// Directory authorities of a new network; 4 unless set.
+        #[arg(long)]
+        authorities: Option<usize>,
+        /// Least time between two documents of a new network, such as 500ms; 2s unless set.
+        #[arg(long)]
+        epoch: Option<String>,
+        /// A parameter of a new network, as name=value; may be repeated.
         #[arg(long)]
         param: Vec<String>,
         /// Return when the network is ready and leave it running.
         #[arg(long)]
         detach: bool,
     },
-    /// List the processes and whether they run.
+    /// List the processes and whether they run, are stopped (SIGSTOP) or down.
     #[command(after_help = "Example: enjambre-node devnet status --dir /tmp/net --json")]
     Status {
         /// The devnet's directory.
@@ -55,7 +65,7 @@ pub(crate) enum DevnetCommand {
         #[arg(long)]
         dir: PathBuf,
     },
-    /// Stop every process. Data and logs stay in the directory.
+    /// Stop every process. Data and logs stay in the directory: `devnet up` goes on with them.
     #[command(after_help = "Example: enjambre-node devnet down --dir /tmp/net")]
     Down {
         /// The devnet's directory.
@@ -88,16 +98,13 @@ pub(crate) struct Named {
 pub(crate) fn run(command: DevnetCommand, json: bool) -> Result<(), CliError> {
     match command {
         DevnetCommand::Up { dir, nodes, authorities, epoch, param, detach } => {
-            let epoch = parse_duration(&epoch)?;
-            let epoch_ms = u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX);
-            let params = network::override_params(Params { epoch_ms, ..Params::devnet() }, &param)?;
-            let config = DevnetConfig { dir, nodes, authorities, params, storage: STORAGE };
-            up(&config, detach, json)
+            let asked = Asked { nodes, authorities, epoch, param };
+            up(&dir, &asked, detach, json)
         }
         DevnetCommand::Status { dir } => status(&dir, json),
         DevnetCommand::Add { dir } => add(&dir, json),
         DevnetCommand::Down { dir } => {
-            Devnet::open(&dir)?.down()?;
+            Devnet::open_locked(&dir)?.down()?;
             answer(json, &json!({"event": "down"}), "The devnet is stopped.");
             Ok(())
         }
@@ -136,28 +143,74 @@ fn signal(
     named: &Named,
     json: bool,
     done: &str,
-    act: impl FnOnce(&mut Devnet, &str) -> Result<(), crate::devnet::DevnetError>,
+    act: impl FnOnce(&mut Devnet, &str) -> Result<(), DevnetError>,
 ) -> Result<(), CliError> {
-    let mut devnet = Devnet::open(&named.dir)?;
+    let mut devnet = Devnet::open_locked(&named.dir)?;
     act(&mut devnet, &named.name)?;
     let value = json!({"event": done, "name": named.name});
     answer(json, &value, &format!("{} is {done}.", named.name));
     Ok(())
 }
 
-fn up(config: &DevnetConfig, detach: bool, json: bool) -> Result<(), CliError> {
+/// What `up` was asked for; what is not set has a default, or is as in the network that is there.
+struct Asked {
+    nodes: Option<usize>,
+    authorities: Option<usize>,
+    epoch: Option<String>,
+    param: Vec<String>,
+}
+
+impl Asked {
+    fn config(&self, dir: &Path) -> Result<DevnetConfig, CliError> {
+        let epoch = parse_duration(self.epoch.as_deref().unwrap_or(EPOCH))?;
+        let epoch_ms = u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX);
+        let params = Params { epoch_ms, ..Params::devnet() };
+        Ok(DevnetConfig {
+            dir: dir.to_path_buf(),
+            nodes: self.nodes.unwrap_or(NODES),
+            authorities: self.authorities.unwrap_or(AUTHORITIES),
+            params: network::override_params(params, &self.param)?,
+            storage: STORAGE,
+        })
+    }
+
+    /// Whether a network that is there can be what is asked for.
+    fn fits(&self, devnet: &Devnet) -> bool {
+        self.nodes.is_none_or(|nodes| nodes == devnet.count(Role::Node))
+            && self.authorities.is_none_or(|count| count == devnet.count(Role::Authority))
+            && self.epoch.is_none()
+            && self.param.is_empty()
+    }
+}
+
+/// The stopped devnet of a directory, or a new one.
+fn take_up(dir: &Path, asked: &Asked) -> Result<Devnet, CliError> {
+    if !Devnet::is_there(dir) {
+        return Ok(Devnet::create(&asked.config(dir)?)?);
+    }
+    let devnet = Devnet::open_locked(dir)?;
+    if devnet.is_up() {
+        return Err(DevnetError::Exists { dir: dir.to_path_buf() }.into());
+    }
+    if !asked.fits(&devnet) {
+        let (nodes, authorities) = (devnet.count(Role::Node), devnet.count(Role::Authority));
+        return Err(DevnetError::Other { dir: dir.to_path_buf(), nodes, authorities }.into());
+    }
+    Ok(devnet)
+}
+
+fn up(dir: &Path, asked: &Asked, detach: bool, json: bool) -> Result<(), CliError> {
     let program = this_program()?;
     // From here on a signal is noticed, so that nothing is left running.
     let stop = crate::run::StopSignal::install().map_err(|e| CliError::failed("system", e))?;
-    let mut devnet = Devnet::create(config)?;
-    let ready = devnet
-        .start_all(&program)
-        .map_err(CliError::from)
-        .and_then(|()| wait_ready(&devnet, &stop));
-    let (height, members) = match ready {
+    let mut devnet = take_up(dir, asked)?;
+    let started = devnet.start_all(&program).map_err(CliError::from);
+    // Others may kill, stop and add while this waits.
+    devnet.unlock();
+    let (height, members) = match started.and_then(|()| wait_ready(&mut devnet, &stop)) {
         Ok(ready) => ready,
         Err(error) => {
-            devnet.down()?;
+            Devnet::open_locked(devnet.dir())?.down()?;
             return Err(error);
         }
     };
@@ -177,25 +230,26 @@ fn up(config: &DevnetConfig, detach: bool, json: bool) -> Result<(), CliError> {
     }
     stop.wait();
     // The list may have changed since: processes were added, or started again.
-    Devnet::open(devnet.dir())?.down()?;
+    Devnet::open_locked(devnet.dir())?.down()?;
     answer(json, &json!({"event": "down"}), "The devnet is stopped.");
     Ok(())
 }
 
 /// Waits until every node says it is ready at one height at least; gives height and node count.
-fn wait_ready(devnet: &Devnet, stop: &crate::run::StopSignal) -> Result<(u64, usize), CliError> {
+fn wait_ready(
+    devnet: &mut Devnet,
+    stop: &crate::run::StopSignal,
+) -> Result<(u64, usize), CliError> {
     let deadline = Instant::now() + READY_WITHIN;
-    let nodes: Vec<&Process> =
-        devnet.processes().iter().filter(|process| process.role == Role::Node).collect();
     loop {
+        devnet.reread()?;
+        if let Some(ended) = devnet.processes().iter().find(|process| !process.is_alive()) {
+            return Err(CliError::failed("devnet", ended_early(ended)));
+        }
+        let is_node = |process: &&Process| process.role == Role::Node;
+        let nodes: Vec<&Process> = devnet.processes().iter().filter(is_node).collect();
         let mut heights = Vec::with_capacity(nodes.len());
         for node in &nodes {
-            if !node.is_alive() {
-                return Err(CliError::failed(
-                    "devnet",
-                    format!("{} ended; its log is {}", node.name, node.dir.join("log").display()),
-                ));
-            }
             let status = crate::http::get_json(node.http, "/status").unwrap_or(Value::Null);
             if status["ready"] == json!(true) {
                 heights.extend(status["height"].as_u64());
@@ -225,22 +279,30 @@ fn wait_ready(devnet: &Devnet, stop: &crate::run::StopSignal) -> Result<(u64, us
     }
 }
 
+fn ended_early(process: &Process) -> String {
+    let log = process.dir.join("log");
+    match process.last_words() {
+        Some(words) => format!("{} ended: {words} (its log is {})", process.name, log.display()),
+        None => format!("{} ended without a word in its log {}", process.name, log.display()),
+    }
+}
+
 fn status(dir: &Path, json: bool) -> Result<(), CliError> {
     let devnet = Devnet::open(dir)?;
     let mut shown = Vec::new();
     let mut text = Vec::new();
     for process in devnet.processes() {
-        let alive = process.is_alive();
-        let state = if alive { "running" } else { "down" };
+        let state = process.state();
         text.push(format!(
             "{:<14} {:<8} {} {}",
             process.name,
-            state,
+            state.as_str(),
             process.address,
             &process.id.get(..16).unwrap_or_default()
         ));
         let mut value = serde_json::to_value(process).unwrap_or(Value::Null);
-        value["running"] = json!(alive);
+        value["state"] = json!(state.as_str());
+        value["running"] = json!(state == ProcessState::Running);
         shown.push(value);
     }
     answer(json, &json!({ "processes": shown }), &text.join("\n"));
@@ -248,7 +310,7 @@ fn status(dir: &Path, json: bool) -> Result<(), CliError> {
 }
 
 fn add(dir: &Path, json: bool) -> Result<(), CliError> {
-    let mut devnet = Devnet::open(dir)?;
+    let mut devnet = Devnet::open_locked(dir)?;
     let name = devnet.add(STORAGE)?;
     devnet.start(&this_program()?, &name)?;
     answer(json, &json!({"event": "started", "name": name}), &format!("{name} is started."));

@@ -207,34 +207,6 @@ fn directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn devnet_says_what_is_wrong_with_a_name_or_a_directory() {
-    struct Down<'a>(&'a Temp);
-    impl Drop for Down<'_> {
-        fn drop(&mut self) {
-            let _ = self.0.command(&["devnet", "down", "--dir", "d"]).output();
-        }
-    }
-    let temp = Temp::new();
-    let down = Down(&temp);
-    let up = ["devnet", "up", "--dir", "d", "--nodes", "0", "--authorities", "1", "--detach"];
-    let ready = temp.json(&up);
-    assert_eq!((ready["event"].as_str(), ready["processes"].as_u64()), (Some("ready"), Some(1)));
-    temp.refused(&up).is(1, "exists", &["holds a devnet already", "devnet down --dir d"]);
-    let named = |action, name| temp.refused(&["devnet", action, name, "--dir", "d"]);
-    named("kill", "node-99").is(1, "unknown-name", &["node-99", "devnet status"]);
-    named("start", "authority-01").is(1, "state", &["runs already"]);
-    temp.json(&["devnet", "kill", "authority-01", "--dir", "d"]);
-    crate::harness::until(|| {
-        let status = temp.json(&["devnet", "status", "--dir", "d"]);
-        status["processes"][0]["running"] == false
-    });
-    named("kill", "authority-01").is(1, "state", &["does not run", "devnet start"]);
-    drop(down);
-    temp.refused(&["devnet", "status", "--dir", "d"]).is(1, "missing", &["devnet up --dir d"]);
-    temp.refused(&up).is(1, "file", &["choose another place"]);
-}
-
-#[test]
 fn status_of_a_node_that_does_not_run_says_how_to_start_it() {
     let (temp, ..) = laid_out();
     temp.refused(&["status", "--dir", "n"]).is(1, "not-running", &["enjambre-node run --dir n"]);

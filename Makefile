@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo devnet test hostile lint bench fuzz sim docs
+.PHONY: help setup build demo devnet test durability hostile lint bench fuzz sim docs
 
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 DEVNET ?= target/devnet
@@ -27,6 +27,9 @@ devnet: build ## the demo's network, left running in DEVNET (target/devnet)
 
 test: setup ## every test
 	@deploy/dev/test.sh
+
+durability: setup ## 20 power cuts of every process; a build of the node without syncs must be caught
+	@deploy/dev/durability.sh
 
 hostile: setup ## 100 000 hostile requests to a running node; `make test` sends 20 000
 	cargo build --locked --release --workspace --bins --tests

@@ -31,6 +31,9 @@ pub use open::OpenError;
 /// what the log and the memory tables may still write.
 pub const HEADROOM: u64 = 256 << 20;
 
+/// Whether a commit waits until it is on disk. The feature `unsynced` is for tests only.
+const SYNCED: bool = !cfg!(feature = "unsynced");
+
 /// Account and namespace: the prefix by which drawers are found.
 const DRAWER: usize = 35;
 
@@ -65,6 +68,9 @@ impl RocksStore {
     pub fn open_with_headroom(path: &Path, headroom: u64) -> Result<Self, OpenError> {
         std::fs::create_dir_all(path)
             .map_err(|source| OpenError::Directory { path: path.to_owned(), source })?;
+        if !SYNCED {
+            tracing::warn!("this build does not sync what it stores: it is for tests only");
+        }
         let db = open::database(path)?;
         let id = open::identify(&db)?;
         Ok(Self {
@@ -112,7 +118,7 @@ impl RocksStore {
             }
         }
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        options.set_sync(SYNCED);
         db.write_opt(batch, &options).map_err(storage_error)
     }
 }

@@ -5,7 +5,11 @@
 //! also when a test fails.
 #![allow(dead_code, reason = "each test file uses its part of this module")]
 
-use std::ffi::OsStr;
+#[cfg(target_os = "linux")]
+pub(crate) mod disk;
+pub(crate) mod onion;
+
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -19,7 +23,7 @@ use serde_json::Value;
 const WITHIN: Duration = Duration::from_secs(180);
 
 /// The folder that cargo puts programs in: two above this test's own.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let folder = own.parent().and_then(Path::parent).unwrap();
     let program = folder.join(name);
@@ -65,6 +69,9 @@ impl Ended {
 pub(crate) struct Network {
     root: tempfile::TempDir,
     is_up: bool,
+    /// What its processes are, and what environment they start with.
+    node_program: PathBuf,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 impl Drop for Network {
@@ -84,12 +91,34 @@ impl Drop for Network {
 impl Network {
     /// Twelve nodes, so many authorities, documents every half second.
     pub(crate) fn start(authorities: usize) -> Self {
-        let network = Self { root: tempfile::tempdir().unwrap(), is_up: true };
-        let authorities = authorities.to_string();
-        let args = ["up", "--authorities", &authorities, "--epoch", "500ms", "--detach"];
-        let ready = network.devnet(&args);
-        assert_eq!((&ready["event"], &ready["nodes"]), (&"ready".into(), &12.into()));
+        let mut network = Self::in_directory(tempfile::tempdir().unwrap());
+        network.up(12, &["--authorities", &authorities.to_string(), "--epoch", "500ms"]);
         network
+    }
+
+    /// A network to be below `root`; nothing is started.
+    pub(crate) fn in_directory(root: tempfile::TempDir) -> Self {
+        let (node_program, environment) = (program("enjambre-node"), Vec::new());
+        Self { root, is_up: false, node_program, environment }
+    }
+
+    /// Starts so many nodes with further options of `devnet up`.
+    pub(crate) fn up(&mut self, nodes: usize, options: &[&str]) {
+        self.is_up = true;
+        let count = nodes.to_string();
+        let args = [&["up", "--detach", "--nodes", &count], options].concat();
+        let ready = self.devnet(&args);
+        assert_eq!((&ready["event"], &ready["nodes"]), (&"ready".into(), &nodes.into()));
+    }
+
+    /// What processes that are started from now on are, and what is added to their environment.
+    pub(crate) fn set_start(
+        &mut self,
+        node_program: &Path,
+        environment: Vec<(&'static str, OsString)>,
+    ) {
+        node_program.clone_into(&mut self.node_program);
+        self.environment = environment;
     }
 
     /// A place below the network's root for files of the test.
@@ -109,7 +138,8 @@ impl Network {
 
     /// `enjambre-node devnet …` for this network; it must succeed.
     pub(crate) fn devnet(&self, args: &[&str]) -> Value {
-        let output = Command::new(program("enjambre-node"))
+        let output = Command::new(&self.node_program)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .arg("devnet")
             .args(args)
             .arg("--json")
@@ -201,6 +231,12 @@ impl Network {
             let status = http::get_json(node.http, "/status").unwrap_or_default();
             status["ready"] == Value::Bool(true) && status["height"].as_u64() > Some(height)
         });
+    }
+
+    /// The height that a node shows; 0 if it does not answer.
+    pub(crate) fn height(&self, node: &Process) -> u64 {
+        let status = http::get_json(node.http, "/status").unwrap_or_default();
+        status["height"].as_u64().unwrap_or(0)
     }
 
     fn show_logs(&self) {

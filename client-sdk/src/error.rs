@@ -61,6 +61,8 @@ pub enum ErrorKind {
     NoKeys,
     /// No majority of the swarm has confirmed it; it may have arrived all the same.
     NotConfirmed,
+    /// The swarm's nodes are out of disk space.
+    Disk,
     /// The swarm refused it.
     Refused,
 }
@@ -93,6 +95,7 @@ impl ErrorKind {
             Self::Clock => "clock",
             Self::NoKeys => "no-keys",
             Self::NotConfirmed => "not-confirmed",
+            Self::Disk => "disk",
             Self::Refused => "refused",
         }
     }

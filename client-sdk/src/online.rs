@@ -97,6 +97,7 @@ impl From<SwarmError> for Error {
             | SwarmError::Receipts { .. }
             | SwarmError::NoSwarm => ErrorKind::NotConfirmed,
             SwarmError::Mailbox(MailboxError::Clock { .. }) => ErrorKind::Clock,
+            SwarmError::Mailbox(MailboxError::Disk) => ErrorKind::Disk,
             SwarmError::Mailbox(_) => ErrorKind::Refused,
         };
         let retry = error.retry();

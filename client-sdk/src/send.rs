@@ -110,24 +110,19 @@ impl Client {
         let recipient = self.recipient(&request.to)?;
         let net = self.net().await?;
         let id = self.compose(&account, &net, recipient, request)?;
-        let delivered = self.deliver_within(&id, began + WAIT_MAX).await?;
+        let tried = self.deliver_within(&id, began + WAIT_MAX).await?;
         let row = self.store().read(|view| view.outgoing(&id))?.ok_or_else(lost)?;
-        Ok(report(&row, delivered.as_ref(), began.elapsed()))
+        Ok(report(&row, &tried, began.elapsed()))
     }
 
     /// Tries a message until it is stored or the time is over.
-    async fn deliver_within(
-        &self,
-        id: &MessageId,
-        until: Instant,
-    ) -> Result<Option<Durable>, Error> {
+    async fn deliver_within(&self, id: &MessageId, until: Instant) -> Result<Tried, Error> {
         let mut pause = PAUSE_FIRST;
         loop {
             match self.deliver(id).await? {
-                Tried::Stored(durable) => return Ok(Some(*durable)),
                 Tried::Waits(ErrorKind::NotConfirmed | ErrorKind::Unreachable)
                     if Instant::now() + pause <= until => {}
-                Tried::Waits(_) | Tried::Expired => return Ok(None),
+                tried => return Ok(tried),
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -414,12 +409,17 @@ fn seal_file(
     Ok(SealedFile { reference, chunks })
 }
 
-fn report(row: &OutboxRow, delivered: Option<&Durable>, took: Duration) -> SendReport {
-    let path = delivered.map(|durable| &durable.path);
+fn report(row: &OutboxRow, tried: &Tried, took: Duration) -> SendReport {
+    let (path, reason_kind) = match tried {
+        Tried::Stored(durable) => (Some(&durable.path), None),
+        Tried::Waits(kind) => (None, Some(*kind)),
+        Tried::Expired => (None, None),
+    };
     SendReport {
         id: row.id,
         state: row.state.state(),
         reason: row.state.reason().map(str::to_owned),
+        reason_kind,
         copies: row.copies,
         members: row.members,
         swarm: row.swarm,

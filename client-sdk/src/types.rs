@@ -12,6 +12,8 @@ use enjambre_protocol::identity::{AccountId, RecoveryPhrase};
 use enjambre_protocol::time::Timestamp;
 use serde::Serialize;
 
+use crate::error::ErrorKind;
+
 /// Where to open a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
@@ -133,6 +135,9 @@ pub struct SendReport {
     /// Why it came no further.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What kind of error the last try ended in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason_kind: Option<ErrorKind>,
     /// Members that have it on disk.
     pub copies: u32,
     /// Members of the recipient's swarm.

@@ -221,8 +221,11 @@ pub(crate) fn init_log() {
 pub(crate) fn init_log_from(level: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // A line that cannot be written is lost. The report of that would go to standard error, and end
+    // the thread where that is on the same full disk.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
     // A second call, in a test, keeps the first subscriber.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).try_init();
+    let _ = log.with_env_filter(filter).with_ansi(false).try_init();
 }
 
 /// Prints one line of JSON, or `text` for people.

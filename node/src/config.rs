@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::family::FamilyConsent;
 use crate::files;
+use crate::store::HEADROOM;
 
 /// The settings file of a data directory.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -127,6 +128,9 @@ pub struct NodeConfig {
     /// What one account may keep here at most.
     #[serde(default = "default_quota")]
     pub account_quota: ByteSize,
+    /// Free space of the disk below which records are refused, so that all else goes on.
+    #[serde(default = "default_headroom")]
+    pub headroom: ByteSize,
     /// The family it belongs to, with that family's consent.
     #[serde(default)]
     pub family: Option<FamilyConsent>,
@@ -136,8 +140,12 @@ const fn default_quota() -> ByteSize {
     ByteSize::from_bytes(100_000_000)
 }
 
+const fn default_headroom() -> ByteSize {
+    ByteSize::from_bytes(HEADROOM)
+}
+
 impl NodeConfig {
-    /// A node's settings with the default quota.
+    /// A node's settings with the default quota and headroom.
     pub const fn new(listen: SocketAddr, http: SocketAddr, storage: ByteSize) -> Self {
         Self {
             listen,
@@ -145,6 +153,7 @@ impl NodeConfig {
             storage,
             http,
             account_quota: default_quota(),
+            headroom: default_headroom(),
             family: None,
         }
     }
@@ -176,6 +185,10 @@ impl NodeConfig {
             (
                 "What one account may keep on this node at most.",
                 format!("account_quota = \"{}\"", self.account_quota),
+            ),
+            (
+                "Free disk below which messages are refused; less than 64MB may not be enough to start.",
+                format!("headroom = \"{}\"", self.headroom),
             ),
         ];
         text.push_str("# Settings of an Enjambre service node. Restart it after a change.\n");
@@ -217,6 +230,7 @@ mod tests {
             storage: ByteSize::from_bytes(20_000_000_000),
             http: SocketAddr::from(([127, 0, 0, 1], 22180)),
             account_quota: ByteSize::from_bytes(1_500_000),
+            headroom: ByteSize::from_bytes(100_000_000),
             family: None,
         }
     }
@@ -235,7 +249,7 @@ mod tests {
         let text = format!("{}\nstorrage = \"1GB\"\n", config().to_toml());
         std::fs::write(dir.path().join(CONFIG_FILE), text)?;
         let error = NodeConfig::load(dir.path()).err().map(|error| error.to_string());
-        assert!(error.is_some_and(|text| text.contains("storrage") && text.contains("line 18")));
+        assert!(error.is_some_and(|text| text.contains("storrage") && text.contains("line 21")));
         Ok(())
     }
 

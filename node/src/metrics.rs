@@ -25,6 +25,10 @@ pub struct Metrics {
     pub stored_bytes: IntGauge,
     /// Bytes offered.
     pub limit_bytes: IntGauge,
+    /// 1 while the disk has no room for more.
+    pub disk_full: IntGauge,
+    /// Bytes free on the disk.
+    pub free_bytes: IntGauge,
     /// Documents decided by this authority.
     pub decisions: IntCounter,
 }
@@ -88,6 +92,12 @@ impl Metrics {
                 "Bytes of messages and chunks kept, with their keys.",
             )?,
             limit_bytes: gauge("enjambre_limit_bytes", "Bytes this node offers.")?,
+            disk_full: gauge(
+                "enjambre_disk_full",
+                "1 while records are refused because the disk has less than the headroom free, or \
+                 a write failed.",
+            )?,
+            free_bytes: gauge("enjambre_disk_free_bytes", "Bytes free on the database's disk.")?,
             decisions,
             registry,
         })

@@ -37,7 +37,7 @@ use crate::family::FamilyConsent;
 use crate::http::{self, Shown};
 use crate::metrics::Metrics;
 use crate::sockets::{listen, listen_http};
-use crate::store::RocksStore;
+use crate::store::{RocksStore, free_bytes};
 use crate::{clock, files, server};
 
 /// How long another member may take to answer a write that was passed on: the coordinator's own
@@ -56,6 +56,7 @@ const ORDINARY_CAPACITY: u32 = 100;
 struct Node {
     id: NodeId,
     config: NodeConfig,
+    database: PathBuf,
     onion_key: watch::Sender<OnionKeyEntry>,
     directory: Arc<Directory>,
     mailbox: Mailbox,
@@ -170,6 +171,9 @@ impl Shown for Node {
             "stored_messages": self.mailbox.kept().messages(),
             "stored_bytes": self.mailbox.kept().bytes(),
             "limit_bytes": self.config.storage.bytes(),
+            "disk": if self.mailbox.kept().is_full() { "full" } else { "ok" },
+            "free_bytes": free_bytes(&self.database),
+            "headroom_bytes": self.config.headroom.bytes(),
             "version": env!("CARGO_PKG_VERSION"),
         })
     }
@@ -186,6 +190,8 @@ impl Shown for Node {
         set(&self.metrics.stored_messages, self.mailbox.kept().messages());
         set(&self.metrics.stored_bytes, self.mailbox.kept().bytes());
         set(&self.metrics.limit_bytes, self.config.storage.bytes());
+        set(&self.metrics.disk_full, u64::from(self.mailbox.kept().is_full()));
+        set(&self.metrics.free_bytes, free_bytes(&self.database).unwrap_or(u64::MAX));
         &self.metrics
     }
 }
@@ -203,7 +209,8 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let id = NodeId::from_bytes(*key.public().as_bytes());
     check_family(&config, &genesis.network(), &id)?;
     let metrics = Metrics::new()?;
-    let store = RocksStore::open(&dir.join(DATABASE_DIR))?;
+    let database = dir.join(DATABASE_DIR);
+    let store = RocksStore::open_with_headroom(&database, config.headroom.bytes())?;
     let store_id = store.id();
     let network = genesis.network();
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
@@ -249,6 +256,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let node = Arc::new(Node {
         id,
         config,
+        database,
         onion_key: onion_key_sender,
         directory: Arc::clone(&directory),
         mailbox,

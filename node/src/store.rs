@@ -27,9 +27,9 @@ use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteBatch
 
 pub use open::OpenError;
 
-/// Free space below which records are refused while deletes still work. 256 MiB: several times
-/// what the log and the memory tables may still write.
-pub const HEADROOM: u64 = 256 << 20;
+/// Free space below which records are refused while deletes still work, unless set: 256 MB, several
+/// times what the log and the memory tables may still write.
+pub const HEADROOM: u64 = 256_000_000;
 
 /// Whether a commit waits until it is on disk. The feature `unsynced` is for tests only.
 const SYNCED: bool = !cfg!(feature = "unsynced");
@@ -83,10 +83,8 @@ impl RocksStore {
         })
     }
 
-    /// Bytes that other files may still take on this disk, or `None` if it does not say.
-    pub fn free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.path).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.path)
     }
 
     fn db(&self) -> Result<&DB, StorageError> {
@@ -198,6 +196,12 @@ impl Store for RocksStore {
     fn has_room(&self) -> bool {
         !self.in_doubt && self.free_bytes().is_none_or(|free| free >= self.headroom)
     }
+}
+
+/// Bytes that may still be written on the disk of a file or directory, or `None` if it does not say.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn family(db: &DB, table: Table) -> Result<&ColumnFamily, StorageError> {

@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::mailbox::{
-    Answer, CallId, Counters, Forward, ForwardReply, MailboxError, MemberMachine, Now, Request,
-    RequestId, Response, Store, Transmit, Verified, Verify, View,
+    Answer, CallId, Forward, ForwardReply, MailboxError, MemberMachine, Now, Request, RequestId,
+    Response, Store, Transmit, Verified, Verify, View,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,7 @@ impl std::fmt::Debug for Mailbox {
 pub(crate) struct Kept {
     messages: AtomicU64,
     bytes: AtomicU64,
+    is_full: AtomicBool,
 }
 
 impl Kept {
@@ -74,10 +75,24 @@ impl Kept {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn publish(&self, counters: &Counters) {
+    /// Whether the disk has no room for more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    fn publish<S: Store>(&self, machine: &MemberMachine<S>) {
+        let counters = machine.counters();
         self.messages.store(counters.messages, Ordering::Relaxed);
         let bytes = counters.messages_bytes.saturating_add(counters.chunks_bytes);
         self.bytes.store(bytes, Ordering::Relaxed);
+        let is_full = !machine.mailboxes().store().has_room();
+        match (self.is_full.swap(is_full, Ordering::Relaxed), is_full) {
+            (false, true) => tracing::error!(
+                "out of disk: messages are refused until there is room again; free some space"
+            ),
+            (true, false) => tracing::info!("there is room on the disk again"),
+            (false, false) | (true, true) => {}
+        }
     }
 }
 
@@ -94,7 +109,7 @@ impl Mailbox {
         // Bounded by what the machine has in hand, which the queue and its own limit bound.
         let (onward, passed_on) = mpsc::unbounded_channel();
         let kept = Arc::new(Kept::default());
-        kept.publish(&machine.counters());
+        kept.publish(&machine);
         let driver = Driver {
             machine,
             waiting,
@@ -198,7 +213,7 @@ impl<S: Store> Driver<S> {
                 self.metrics.commit_batch.observe(f64::from(taken));
                 self.transmit();
             }
-            self.kept.publish(&self.machine.counters());
+            self.kept.publish(&self.machine);
         }
     }
 

@@ -28,9 +28,6 @@ const LINK_WITHIN: Duration = Duration::from_secs(3);
 /// How long the next node may be silent: the longest wait of a directory request, and a margin.
 const SILENT_WITHIN: Duration = Duration::from_secs(35);
 
-/// How long the node before may leave a frame unread.
-const WRITE_WITHIN: Duration = Duration::from_secs(20);
-
 /// The state that peeling needs.
 pub(crate) struct Relay {
     network: NetworkId,
@@ -160,32 +157,32 @@ impl Relay {
 
 /// Sends one last frame.
 async fn say(stream: &mut Stream, frame: &[u8]) {
-    let sent = async {
-        stream.send.write_all(frame).await?;
-        stream.send.finish().await
-    };
     // Whoever asked may have gone; then nobody has to be told.
-    let _ = tokio::time::timeout(WRITE_WITHIN, sent).await;
+    if stream.send.write_frame(frame, None).await.is_ok() {
+        let _ = stream.send.finish().await;
+    }
 }
 
-/// Covers and passes on the frames of the reply until it ends on either side.
+/// Covers and passes on the frames of the reply until it ends on either side. What the client's
+/// side does not take in time ends both: unread, it would use up the window of the link onward.
 async fn bring_back(onward: Stream, mut reply: ReplyRelay, mut stream: Stream) {
     // The sending half is finished; holding it open until the end keeps the place on the link.
     let Stream { send: _sent, recv } = onward;
     let mut frames = Frames::new(recv, reply.reply_class().bytes());
+    let unread = frames.unread();
     loop {
         let failure = tokio::select! {
             // The client's side is gone: dropping the stream tells the next node.
             _ = stream.send.delivered() => return,
             next = tokio::time::timeout(SILENT_WITHIN, frames.next()) => match next {
                 Ok(Ok(Some(frame))) => match reply.relay(frame) {
-                    Ok(()) => {
-                        let write = stream.send.write_all(frame);
-                        match tokio::time::timeout(WRITE_WITHIN, write).await {
-                            Ok(Ok(())) => continue,
-                            Ok(Err(_)) | Err(_) => return,
+                    Ok(()) => match stream.send.write_frame(frame, Some(&unread)).await {
+                        Ok(()) => continue,
+                        Err(LinkError::Reset(Code::DEADLINE)) => {
+                            return frames.stop(Code::DEADLINE);
                         }
-                    }
+                        Err(_) => return,
+                    },
                     Err(_) => OnionError::NextBroke,
                 },
                 Ok(Ok(None)) => {
@@ -197,8 +194,8 @@ async fn bring_back(onward: Stream, mut reply: ReplyRelay, mut stream: Stream) {
                 Err(_) => OnionError::NextTimedOut,
             },
         };
-        say(&mut stream, &reply.fail(&failure)).await;
-        return;
+        drop(frames);
+        return say(&mut stream, &reply.fail(&failure)).await;
     }
 }
 
@@ -229,7 +226,7 @@ impl Delivery {
         let send = async {
             for frame in &mut frames {
                 let Ok(sealed) = self.reply.seal(&frame) else { return Ok(()) };
-                self.stream.send.write_all(&sealed).await?;
+                self.stream.send.write_frame(&sealed, None).await?;
             }
             self.stream.send.finish().await
         };

@@ -86,11 +86,33 @@ pub const ADDRESS_STAGGER: Duration = Duration::from_millis(300);
 /// that a packet never waits for credit, rounded up to 16 KiB.
 pub const STREAM_WINDOW: u32 = 144 << 10;
 
+/// Unread bytes of one reply on a link that a node made: half a frame of the largest class, which a
+/// relay takes in as it comes. 640 KB/s over 100 ms, and a hundred replies that nobody takes leave
+/// more than half of [`NODE_WINDOW`] to the others.
+pub const REPLY_WINDOW: u32 = 64 << 10;
+
+/// Replies that may stand unread on a link that a node made because their other side does not take
+/// them: half of [`NODE_WINDOW`]. Beyond it the one that stands longest is reset.
+pub const ONWARD_STANDING_MAX: u32 = NODE_WINDOW / 2 / REPLY_WINDOW;
+
+/// Replies that a client may leave untaken: what a client says it holds unread, in pieces of
+/// [`REPLY_WINDOW`], is twice that. Beyond it the one that stands longest is reset.
+pub const CLIENT_STANDING_MAX: u32 = 16;
+
+/// Replies that a node may leave untaken: it alone cannot fill [`ONWARD_STANDING_MAX`].
+pub const NODE_STANDING_MAX: u32 = ONWARD_STANDING_MAX / 2;
+
+/// A reply of which no byte is taken for this long is reset. Longer than phones lose a network
+/// that comes back, and no more: what stands is held by every relay of the path.
+pub const STALL_MAX: Duration = Duration::from_secs(3);
+
+/// How long one frame of a reply may take: the largest one at 52 kbit/s.
+pub const FRAME_WITHIN: Duration = Duration::from_secs(20);
+
 /// Unread bytes a client may have in flight on its link: almost two of the largest packets.
 pub const CLIENT_WINDOW: u32 = 256 << 10;
 
-/// Unread bytes a node may have in flight on its link: a hundred streams that nobody reads do not
-/// yet stop the others, and 16 MiB fill 1 Gbit/s over 130 ms.
+/// Unread bytes a node may have in flight on its link: 16 MiB fill 1 Gbit/s over 130 ms.
 pub const NODE_WINDOW: u32 = 16 << 20;
 
 /// A request for directory documents, bytes: heights and digests only.
@@ -127,6 +149,9 @@ mod tests {
     fn a_largest_packet_fits_its_windows_and_the_version_before_is_spoken() {
         const { assert!(STREAM_WINDOW > (128 << 10) + 2) };
         const { assert!(CLIENT_WINDOW > STREAM_WINDOW && NODE_WINDOW > CLIENT_WINDOW) };
+        const { assert!(ONWARD_STANDING_MAX * REPLY_WINDOW <= NODE_WINDOW / 2) };
+        const { assert!(CLIENT_STANDING_MAX < NODE_STANDING_MAX) };
+        const { assert!(STALL_MAX.as_secs() < FRAME_WITHIN.as_secs()) };
         const { assert!(VERSION_MIN >= 1 && VERSION_MIN + 1 >= VERSION) };
         const { assert!(IDLE_TIMEOUT.as_secs() >= 3 * KEEP_ALIVE.as_secs()) };
     }

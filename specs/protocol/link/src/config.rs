@@ -27,6 +27,14 @@ pub enum Peer {
 }
 
 impl Peer {
+    /// Replies that may stand on a link that this peer made, for want of its reading.
+    pub(crate) const fn standing_max(self) -> u32 {
+        match self {
+            Self::Node(_) => link::NODE_STANDING_MAX,
+            Self::Client => link::CLIENT_STANDING_MAX,
+        }
+    }
+
     /// Streams that this peer may have open on a link it made.
     pub const fn streams_max(self) -> u32 {
         match self {
@@ -74,6 +82,8 @@ pub struct Timing {
     pub idle: Duration,
     /// See [`link::HANDSHAKE_TIMEOUT`].
     pub handshake: Duration,
+    /// See [`link::STALL_MAX`].
+    pub stall: Duration,
 }
 
 impl Default for Timing {
@@ -82,6 +92,7 @@ impl Default for Timing {
             keep_alive: link::KEEP_ALIVE,
             idle: link::IDLE_TIMEOUT,
             handshake: link::HANDSHAKE_TIMEOUT,
+            stall: link::STALL_MAX,
         }
     }
 }

@@ -96,7 +96,8 @@ impl Endpoint {
         let within = self.0.timing.handshake;
         let connection =
             timeout(within, self.race(node, addrs)).await.unwrap_or(Err(LinkError::Unreachable))?;
-        Ok(Link::opener(connection, Peer::Node(node), self.0.own_streams_max))
+        let (streams_max, stall) = (self.0.own_streams_max, self.0.timing.stall);
+        Ok(Link::opener(connection, Peer::Node(node), streams_max, stall))
     }
 
     async fn race(&self, node: NodeId, addrs: &[SocketAddr]) -> Result<Connection, LinkError> {

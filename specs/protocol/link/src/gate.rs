@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::Code;
@@ -84,6 +85,11 @@ impl Gate {
             }
         };
         Ok(LinkPermit { entry, seat })
+    }
+
+    /// How long a reply may stand on an accepted link.
+    pub(crate) const fn stall(&self) -> Duration {
+        self.config.timing.stall
     }
 
     /// A place for an accepted stream.

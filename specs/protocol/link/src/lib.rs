@@ -33,6 +33,7 @@ mod pool;
 mod quic;
 mod stream;
 mod transport;
+mod unread;
 
 #[cfg(test)]
 mod tests;
@@ -44,3 +45,4 @@ pub use error::LinkError;
 pub use link::{IncomingStream, Link, Request, Stream};
 pub use pool::{Pool, PoolConfig};
 pub use stream::{Fill, Frames, RecvStream, SendStream};
+pub use unread::Unread;

@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use enjambre_protocol::link::head::Decoded;
-use enjambre_protocol::link::{Code, NODE_STREAMS_FIRST, StreamHead, stream_credit};
+use enjambre_protocol::link::{
+    Code, NODE_STREAMS_FIRST, ONWARD_STANDING_MAX, StreamHead, stream_credit,
+};
 use tokio::sync::Semaphore;
 
 use crate::config::Peer;
@@ -13,6 +16,7 @@ use crate::error::LinkError;
 use crate::gate::{Gate, LinkPermit};
 use crate::stream::{RecvStream, SendStream, StreamPermit};
 use crate::transport::{Accepted, Connection};
+use crate::unread::Standing;
 
 /// A link to a peer. Clones share it; when the last one and the last stream are dropped it closes.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ struct Inner {
     connection: Connection,
     peer: Peer,
     side: Side,
+    standing: Arc<Standing>,
 }
 
 /// Who opens streams: the side that connected.
@@ -53,13 +58,20 @@ pub struct Stream {
 
 impl Link {
     /// A link that we made: `streams_max` is what the peer lets us have open.
-    pub(crate) fn opener(connection: Connection, peer: Peer, streams_max: u32) -> Self {
+    pub(crate) fn opener(
+        connection: Connection,
+        peer: Peer,
+        streams_max: u32,
+        stall: Duration,
+    ) -> Self {
         let side = Side::Opener { streams: semaphore(streams_max), max: streams_max };
-        Self(Arc::new(Inner { connection, peer, side }))
+        let standing = Standing::new(ONWARD_STANDING_MAX, stall);
+        Self(Arc::new(Inner { connection, peer, side, standing }))
     }
 
     /// A link that the peer made.
     pub(crate) fn acceptor(accepted: Accepted, gate: Arc<Gate>, permit: LinkPermit) -> Self {
+        let stall = gate.stall();
         let Accepted { connection, peer } = accepted;
         let max = peer.streams_max();
         let granted = max.min(NODE_STREAMS_FIRST);
@@ -70,7 +82,8 @@ impl Link {
         let granted = AtomicU32::new(granted);
         let places = semaphore(stream_credit(max));
         let side = Side::Acceptor(Acceptor { gate, places, max, granted, _permit: permit });
-        Self(Arc::new(Inner { connection, peer, side }))
+        let standing = Standing::new(peer.standing_max(), stall);
+        Self(Arc::new(Inner { connection, peer, side, standing }))
     }
 
     /// Who is at the other end.
@@ -99,7 +112,7 @@ impl Link {
             return Err(LinkError::Finished);
         };
         let permit = match streams.clone().try_acquire_owned() {
-            Ok(permit) => Arc::new(StreamPermit::new(permit, None)),
+            Ok(permit) => Arc::new(StreamPermit::new(permit, None, self.standing())),
             Err(_) => return Err(self.close_reason().unwrap_or(LinkError::Busy)),
         };
         let halves = self.0.connection.open().await?;
@@ -164,13 +177,17 @@ impl Link {
                 continue;
             };
             self.grow(acceptor);
-            let permit = Arc::new(StreamPermit::new(place, Some(budget)));
+            let permit = Arc::new(StreamPermit::new(place, Some(budget), self.standing()));
             return Ok(IncomingStream {
                 send: SendStream::new(halves.send, None, permit.clone()),
                 recv: RecvStream::new(halves.recv, permit),
                 peer: self.0.peer,
             });
         }
+    }
+
+    fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.0.standing)
     }
 
     /// Doubles the streams granted when half of them are in use.

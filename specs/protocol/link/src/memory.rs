@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use enjambre_protocol::id::NodeId;
-use enjambre_protocol::link::Code;
+use enjambre_protocol::link::{Code, REPLY_WINDOW, STREAM_WINDOW};
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::{Identity, Peer};
@@ -187,7 +187,9 @@ impl Socket {
         if listener.node != Some(node) {
             return Err(LinkError::WrongKey);
         }
-        let line = Arc::new(Line::new([from, addr], self.0.idle.min(listener.idle)));
+        let reply_window = if self.0.node.is_some() { REPLY_WINDOW } else { STREAM_WINDOW };
+        let idle = self.0.idle.min(listener.idle);
+        let line = Arc::new(Line::new([from, addr], idle, reply_window));
         self.0.network.state().lines.push(Arc::downgrade(&line));
         let [ours, theirs] = Connection::ends(&line);
         let peer = self.0.node.map_or(Peer::Client, Peer::Node);

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use enjambre_protocol::link::frame::{self, PREFIX_LEN};
-use enjambre_protocol::link::{Code, HEAD_MAX, StreamHead};
+use enjambre_protocol::link::{Code, FRAME_WITHIN, HEAD_MAX, StreamHead};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::LinkError;
 use crate::transport::{Recv, Send};
+use crate::unread::{Place, Standing, Unread};
 
 /// The first piece of a message that is allocated before any of it has come, bytes.
 const FIRST_PIECE: usize = 16 << 10;
@@ -17,10 +19,11 @@ const HEAD_PIECE: usize = 1024;
 
 /// What a stream holds while either half lives.
 #[derive(Debug)]
-#[expect(dead_code, reason = "held for their drop")]
 pub(crate) struct StreamPermit {
-    place: OwnedSemaphorePermit,
-    budget: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
+    _budget: Option<OwnedSemaphorePermit>,
+    /// The streams of the link that stand.
+    standing: Arc<Standing>,
 }
 
 impl StreamPermit {
@@ -28,8 +31,9 @@ impl StreamPermit {
     pub(crate) const fn new(
         place: OwnedSemaphorePermit,
         budget: Option<OwnedSemaphorePermit>,
+        standing: Arc<Standing>,
     ) -> Self {
-        Self { place, budget }
+        Self { _place: place, _budget: budget, standing }
     }
 }
 
@@ -43,7 +47,7 @@ pub struct SendStream {
     /// Written before anything else, together with what comes first.
     head: Vec<u8>,
     done: bool,
-    _permit: Arc<StreamPermit>,
+    permit: Arc<StreamPermit>,
 }
 
 impl SendStream {
@@ -52,7 +56,7 @@ impl SendStream {
         if let Some(head) = head {
             head.encode(&mut bytes);
         }
-        Self { inner, head: bytes, done: false, _permit: permit }
+        Self { inner, head: bytes, done: false, permit }
     }
 
     /// Writes all of `bytes`.
@@ -79,6 +83,36 @@ impl SendStream {
         write_all(&mut self.inner, rest).await
     }
 
+    /// Writes a frame of a reply. Where it is passed on, `source` is the link it came in by: while
+    /// the peer does not take it, the stream there stands unread.
+    ///
+    /// The stream is reset with `deadline`, and [`LinkError::Reset`] says so, if no byte is taken
+    /// for [`Timing::stall`](crate::Timing::stall), if the frame takes longer than
+    /// [`FRAME_WITHIN`], or if too many streams of either link stand and this one does longest.
+    pub async fn write_frame(
+        &mut self,
+        frame: &[u8],
+        source: Option<&Unread>,
+    ) -> Result<(), LinkError> {
+        if !self.head.is_empty() {
+            self.write_all(&[]).await?;
+        }
+        let ours = Arc::clone(&self.permit.standing);
+        let mut wait = Wait { ours, source, began: None };
+        let mut rest = frame;
+        while !rest.is_empty() {
+            tokio::select! {
+                biased;
+                written = self.inner.write(rest) => rest = &rest[written?..],
+                () = wait.over() => {
+                    self.reset(Code::DEADLINE);
+                    return Err(LinkError::Reset(Code::DEADLINE));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the stream: the peer reads to a clean end. Does not wait for it.
     pub async fn finish(&mut self) -> Result<(), LinkError> {
         if !self.head.is_empty() {
@@ -102,6 +136,44 @@ impl SendStream {
     /// learns here that the other side has gone away.
     pub async fn delivered(&mut self) -> Result<(), LinkError> {
         self.inner.delivered().await
+    }
+}
+
+/// How long a frame waits to be taken.
+struct Wait<'a> {
+    ours: Arc<Standing>,
+    source: Option<&'a Unread>,
+    began: Option<Began>,
+}
+
+/// Places are kept to the end of the frame, however little is taken at a time: who takes a byte
+/// now and then is not younger for it.
+struct Began {
+    until: Instant,
+    ours: Place,
+    source: Option<Place>,
+}
+
+impl Wait<'_> {
+    /// Waits until it was too long. Begins when first polled: what is taken at once never stands.
+    async fn over(&mut self) {
+        let stalled = Instant::now() + self.ours.stall();
+        let began = self.began.get_or_insert_with(|| Began {
+            until: Instant::now() + FRAME_WITHIN,
+            ours: self.ours.enter(),
+            source: self.source.map(|source| source.0.enter()),
+        });
+        let at_source = async {
+            match &began.source {
+                Some(place) => place.displaced().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = began.ours.displaced() => {}
+            () = at_source => {}
+            () = sleep_until(stalled.min(began.until)) => {}
+        }
     }
 }
 
@@ -133,12 +205,17 @@ pub enum Fill {
 pub struct RecvStream {
     inner: Recv,
     done: bool,
-    _permit: Arc<StreamPermit>,
+    permit: Arc<StreamPermit>,
 }
 
 impl RecvStream {
     pub(crate) const fn new(inner: Recv, permit: Arc<StreamPermit>) -> Self {
-        Self { inner, done: false, _permit: permit }
+        Self { inner, done: false, permit }
+    }
+
+    /// The link it comes in by, for who passes it on.
+    pub fn unread(&self) -> Unread {
+        Unread(Arc::clone(&self.permit.standing))
     }
 
     /// Reads what has come, at least one byte; `None` at the end. A cancelled read takes nothing.
@@ -251,6 +328,11 @@ impl Frames {
         }
         self.filled = 0;
         Ok(Some(&mut self.frame))
+    }
+
+    /// The link they come in by, for who passes them on.
+    pub fn unread(&self) -> Unread {
+        self.recv.unread()
     }
 
     /// Tells the peer to send no more, and why.

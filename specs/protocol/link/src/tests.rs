@@ -7,6 +7,7 @@ mod handshake;
 mod liveness;
 mod pool;
 mod streams;
+mod unread;
 
 use std::future::Future;
 use std::net::SocketAddr;

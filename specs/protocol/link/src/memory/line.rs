@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use enjambre_protocol::link::{Code, NODE_STREAMS_MAX, stream_credit};
+use enjambre_protocol::link::{Code, NODE_STREAMS_MAX, STREAM_WINDOW, stream_credit};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -22,6 +22,8 @@ pub(super) struct Line {
     health: [watch::Sender<Health>; 2],
     opened: Queue<Halves>,
     credit: Credit,
+    /// Unread bytes of one reply.
+    reply_window: u32,
 }
 
 /// Streams that the opener may still open.
@@ -41,12 +43,12 @@ enum Health {
 }
 
 impl Line {
-    pub(super) fn new(addrs: [SocketAddr; 2], idle: Duration) -> Self {
+    pub(super) fn new(addrs: [SocketAddr; 2], idle: Duration, reply_window: u32) -> Self {
         let health = [watch::Sender::new(Health::Up), watch::Sender::new(Health::Up)];
         let opened =
             Queue::new(usize::try_from(stream_credit(NODE_STREAMS_MAX)).unwrap_or(usize::MAX));
         let credit = Credit { left: Arc::new(Semaphore::new(0)), given: AtomicU32::new(0) };
-        Self { addrs, idle, health, opened, credit }
+        Self { addrs, idle, health, opened, credit, reply_window }
     }
 
     pub(super) const fn addrs(&self) -> [SocketAddr; 2] {
@@ -130,7 +132,7 @@ impl Connection {
                 Arc::new(credit.map_err(|_| LinkError::Lost)?)
             }
         };
-        let (out, back) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
+        let (out, back) = (Pipe::new(STREAM_WINDOW), Pipe::new(self.0.line.reply_window));
         // The streams of the other end must not keep that end alive while nobody took them.
         let theirs = Halves {
             send: transport::Send::Memory(Send::new(back.clone()).for_credit(credit.clone())),

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use enjambre_protocol::link::{Code, STREAM_WINDOW};
+use enjambre_protocol::link::Code;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::line::Connection;
 use crate::error::LinkError;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pipe {
+    /// Unread bytes that it holds.
+    window: usize,
     state: Mutex<State>,
     readable: Notify,
     writable: Notify,
@@ -30,6 +32,16 @@ enum End {
 }
 
 impl Pipe {
+    pub(super) fn new(window: u32) -> Arc<Self> {
+        let window = usize::try_from(window).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            window,
+            state: Mutex::default(),
+            readable: Notify::new(),
+            writable: Notify::new(),
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,7 +88,6 @@ impl Send {
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<usize, LinkError> {
         let pipe = &self.pipe;
-        let window = usize::try_from(STREAM_WINDOW).unwrap_or(usize::MAX);
         let connection = self.connection.as_ref().ok_or(LinkError::Lost)?;
         let written = connection.when(&pipe.writable, || {
             let mut state = pipe.state();
@@ -86,7 +97,7 @@ impl Send {
             if state.end.is_some() {
                 return Some(Err(LinkError::Finished));
             }
-            let room = window.saturating_sub(state.bytes.len()).min(bytes.len());
+            let room = pipe.window.saturating_sub(state.bytes.len()).min(bytes.len());
             if room == 0 {
                 return None;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::link::{
-    CLIENT_STREAMS_MAX, CLIENT_WINDOW, NODE_WINDOW, STREAM_WINDOW, stream_credit,
+    CLIENT_STREAMS_MAX, CLIENT_WINDOW, NODE_WINDOW, REPLY_WINDOW, STREAM_WINDOW, stream_credit,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{EndpointConfig, IdleTimeout, VarInt};
@@ -86,11 +86,13 @@ pub(super) fn opener_transport(
     is_node: bool,
     config: &LinkConfig,
 ) -> Result<quinn::TransportConfig, LinkError> {
-    let window = if is_node { NODE_WINDOW } else { CLIENT_RECEIVE_WINDOW };
+    let (window, reply) =
+        if is_node { (NODE_WINDOW, REPLY_WINDOW) } else { (CLIENT_RECEIVE_WINDOW, STREAM_WINDOW) };
     let mut transport = transport(config)?;
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .receive_window(VarInt::from_u32(window))
+        .stream_receive_window(VarInt::from_u32(reply))
         .send_window(u64::from(window))
         .keep_alive_interval(Some(config.timing.keep_alive));
     Ok(transport)

@@ -7,7 +7,7 @@ use enjambre_protocol::Retry;
 use enjambre_protocol::directory::Genesis;
 use enjambre_protocol::id::Digest;
 use enjambre_protocol::identity::{
-    AccountId, Bundle, ContactPin, DeviceList, PublishedIdentity, RecoveryPhrase, Rights,
+    AccountId, Bundle, ContactPin, DeviceList, PinError, PublishedIdentity, RecoveryPhrase, Rights,
     SubAccountToken, VerifiedIdentity,
 };
 use enjambre_protocol::mailbox::{
@@ -24,7 +24,7 @@ use crate::client::{Client, JoinedNetwork};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::{Subject, SwarmError};
 use crate::net::{Keep, Kept, Net, NetError, Waits};
-use crate::store::{MetaKey, Store, StoreError, StoredIdentity};
+use crate::store::{Change, MetaKey, Store, StoreError, StoredIdentity};
 use crate::system;
 use crate::types::{NetworkInfo, NewAccount};
 
@@ -244,27 +244,14 @@ impl Client {
 
     /// Holds a device list against what is remembered of its account. The first one seen of a
     /// contact must be the one its card names.
-    pub(crate) fn pin(&self, id: &AccountId, list: &DeviceList) -> Result<(), Error> {
-        let changed = |error: String| {
+    fn pin(&self, id: &AccountId, list: &DeviceList) -> Result<(), Error> {
+        let observed = self.store().write(|change| observe(&change, id, list))?;
+        observed.map_err(|error| {
             let text = format!(
                 "the keys of this contact are not those remembered ({error}): compare ids with \
                  your contact before you go on"
             );
-            Error::new(ErrorKind::ContactChanged, text)
-        };
-        self.store().write(|change| {
-            let Some(contact) = change.contact(id)? else { return Ok(()) };
-            let pin = match contact.pin.as_deref() {
-                Some(bytes) => {
-                    let mut pin: ContactPin = wire::decode(bytes, bytes.len())
-                        .map_err(|_| StoreError::Damaged { what: "pin" })?;
-                    pin.observe(list).map_err(|error| changed(error.to_string()))?;
-                    pin
-                }
-                None => ContactPin::new(list, contact.first_list.as_ref())
-                    .map_err(|error| changed(error.to_string()))?,
-            };
-            Ok(change.set_pin(id, &wire::encode(&pin))?)
+            Error::new(ErrorKind::ContactChanged, text).with_source(error)
         })
     }
 
@@ -273,6 +260,28 @@ impl Client {
         if let Some(net) = self.net.get() {
             net.close().await;
         }
+    }
+}
+
+/// Holds a device list against the pin of its account, which follows it to a higher version. A list
+/// that contradicts the pin leaves it as it was; strangers have none.
+pub(crate) fn observe(
+    change: &Change<'_>,
+    id: &AccountId,
+    list: &DeviceList,
+) -> Result<Result<(), PinError>, StoreError> {
+    let Some(contact) = change.contact(id)? else { return Ok(Ok(())) };
+    let observed = match contact.pin.as_deref() {
+        Some(bytes) => {
+            let mut pin: ContactPin = wire::decode(bytes, bytes.len())
+                .map_err(|_| StoreError::Damaged { what: "pin" })?;
+            pin.observe(list).map(|_| pin)
+        }
+        None => ContactPin::new(list, contact.first_list.as_ref()),
+    };
+    match observed {
+        Ok(pin) => change.set_pin(id, &wire::encode(&pin)).map(Ok),
+        Err(error) => Ok(Err(error)),
     }
 }
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use enjambre_protocol::envelope::{self, Address, FileRef, Kind, Opened, ReceiptState};
-use enjambre_protocol::id::{Digest, NodeId};
+use enjambre_protocol::Retry;
+use enjambre_protocol::envelope::{self, Address, FileRef, Kind, OpenError, Opened, ReceiptState};
+use enjambre_protocol::id::{Digest, NetworkId, NodeId};
+use enjambre_protocol::identity::PinError;
 use enjambre_protocol::mailbox::{
     Call, ChunkHash, Item, MailboxError, Namespace, Op, Page, RecordSeq, Reply, Rest, RetrieveCall,
     Scope,
@@ -16,6 +18,7 @@ use enjambre_protocol::mailbox::{
 use enjambre_protocol::onion::SizeClass;
 use enjambre_protocol::path::IsolationKey;
 use enjambre_protocol::swarm::{Member, point};
+use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::{mailbox, wire};
 use tokio::task::JoinSet;
 
@@ -24,13 +27,14 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::SwarmError;
 use crate::net::{Net, NetError, Waits};
-use crate::online::authorise;
+use crate::online::{authorise, observe};
 use crate::store::{
     Change, Cursor, CursorKey, FileRow, InboxRow, NewFile, NewInboxMessage, StoreError,
 };
 use crate::system;
 use crate::types::{
     OutgoingState, ReceiveMode, ReceiveOptions, ReceiveSummary, ReceivedFile, ReceivedMessage,
+    Warning,
 };
 
 /// Bytes of records asked for at a time: a hundred short messages.
@@ -53,6 +57,9 @@ const CHUNKS_AT_ONCE: usize = 8;
 
 /// Pages read from one member in one look: a bound for a member that never says it is done.
 const PAGES_MAX: usize = 256;
+
+/// A follower tries records that did not open again this often: a clock is set, not awaited.
+const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(600);
 
 /// Whether enough members answered.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +88,12 @@ impl Client {
         let began = Instant::now();
         let (mut shown, mut unreadable) = (0, 0);
         self.store().write(|change| change.forget_seen(system::now()))?;
+        let mut opened_again: Option<Instant> = None;
         loop {
+            if opened_again.is_none_or(|at| at.elapsed() >= OPEN_AGAIN_EVERY) {
+                self.open_again(self.network()?.network(), system::now())?;
+                opened_again = Some(Instant::now());
+            }
             let look = self.look().await;
             let Shown { count, flow } = self.show(options.save.as_deref(), &mut on_message).await?;
             shown += count;
@@ -107,11 +119,14 @@ impl Client {
             }
             self.deliver_due().await?;
             if !goes_on {
+                let kept = self.store().read(|view| view.unopened_count())?;
+                let kept = usize::try_from(kept).unwrap_or(usize::MAX);
                 return Ok(ReceiveSummary {
                     complete: look.answered >= look.quorum,
                     answered: look.answered,
                     members: look.members,
-                    unreadable,
+                    unreadable: unreadable + kept,
+                    kept,
                 });
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -161,7 +176,8 @@ impl Client {
             match pages {
                 Ok(pages) => {
                     for page in pages {
-                        unreadable += self.keep_page(&account, &net, member, &page)?;
+                        unreadable +=
+                            self.keep_page(&account, net.network(), member, &page, system::now())?;
                     }
                     answered += 1;
                 }
@@ -187,19 +203,20 @@ impl Client {
     }
 
     /// Keeps what is new of a page, and moves the cursor with it in one transaction. Gives the
-    /// number of new records that do not open.
+    /// number of new records that will never open.
     fn keep_page(
         &self,
         account: &Account,
-        net: &Net,
+        network: &NetworkId,
         member: NodeId,
         page: &Page,
+        now: Timestamp,
     ) -> Result<usize, Error> {
-        let now = system::now();
-        let mut opened: BTreeMap<Digest, Opened> = BTreeMap::new();
+        let mut opened = BTreeMap::new();
         for item in &page.items {
-            if let Some((hash, message)) = self.open_item(account, net, item)? {
-                opened.insert(hash, message);
+            let hash = Digest::from_bytes(*item.hash.as_bytes());
+            if !self.store().read(|view| view.is_seen(&hash))? {
+                opened.insert(hash, open(account, network, item.data.as_bytes(), now));
             }
         }
         self.store().write(|change| {
@@ -210,8 +227,13 @@ impl Client {
                     continue;
                 }
                 match opened.remove(&hash) {
-                    Some(message) => keep_message(&change, hash, message, now)?,
-                    None => unreadable += 1,
+                    Some(Ok(message)) => {
+                        unreadable += usize::from(keep_message(&change, hash, message, now)?);
+                    }
+                    Some(Err(error)) if error.retry() == Retry::Later => {
+                        change.keep_unopened(&hash, item.data.as_bytes(), now)?;
+                    }
+                    Some(Err(_)) | None => unreadable += 1,
                 }
             }
             let cursor = Cursor { store: page.cursor.store, sequence: page.cursor.seq.number() };
@@ -220,40 +242,32 @@ impl Client {
         })
     }
 
-    /// Opens a record that was not seen before. One that does not open is said so and not asked
-    /// for again; a sender whose keys contradict the remembered ones is not believed.
-    fn open_item(
-        &self,
-        account: &Account,
-        net: &Net,
-        item: &Item,
-    ) -> Result<Option<(Digest, Opened)>, Error> {
-        let hash = Digest::from_bytes(*item.hash.as_bytes());
-        if self.store().read(|view| view.is_seen(&hash))? {
-            return Ok(None);
+    /// Tries records again that did not open for a reason that time can change.
+    fn open_again(&self, network: NetworkId, now: Timestamp) -> Result<(), Error> {
+        let kept = self.store().write(|change| {
+            change.forget_unopened(now)?;
+            change.unopened()
+        })?;
+        if kept.is_empty() {
+            return Ok(());
         }
-        let address = Address {
-            network: *net.network(),
-            account: account.id(),
-            namespace: Namespace::INBOX.number(),
-        };
-        let opened =
-            envelope::open(&address, &account.opener(), item.data.as_bytes(), system::now());
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::warn!(%error, "a record in the mailbox does not open");
-                return Ok(None);
+        let account = self.own_account()?;
+        for row in kept {
+            let opened = open(&account, &network, &row.bytes, now);
+            if opened.as_ref().is_err_and(|error| error.retry() == Retry::Later) {
+                continue;
             }
-        };
-        if let Err(error) = self.pin(&opened.sender.account(), &opened.sender) {
-            if error.kind() != ErrorKind::ContactChanged {
-                return Err(error);
-            }
-            tracing::warn!(%error, "a message is refused");
-            return Ok(None);
+            self.store().write(|change| {
+                // Another process may have been faster.
+                if change.remove_unopened(&row.hash)?
+                    && let Ok(message) = opened
+                {
+                    keep_message(&change, row.hash, message, now)?;
+                }
+                Ok::<_, Error>(())
+            })?;
         }
-        Ok(Some((hash, opened)))
+        Ok(())
     }
 
     /// Gives every unread message to the caller, with its files if they are to be saved.
@@ -320,6 +334,7 @@ impl Client {
         Ok(ReceivedMessage {
             id: row.message.message,
             from: row.message.sender,
+            warning: row.message.warning,
             name: contact.and_then(|contact| contact.name),
             text: row.message.text.clone(),
             files: shown,
@@ -372,13 +387,41 @@ fn cursor_key(account: &Account, member: NodeId) -> CursorKey {
     CursorKey { account: account.id(), namespace: Namespace::INBOX.number(), member }
 }
 
+/// Opens a record of the account's inbox.
+fn open(
+    account: &Account,
+    network: &NetworkId,
+    record: &[u8],
+    now: Timestamp,
+) -> Result<Opened, OpenError> {
+    let namespace = Namespace::INBOX.number();
+    let address = Address { network: *network, account: account.id(), namespace };
+    let opened = envelope::open(&address, &account.opener(), record, now);
+    opened.inspect_err(|error| tracing::warn!(%error, "a record in the mailbox does not open"))
+}
+
+/// What a contradiction to what is remembered of a contact means for a message.
+const fn warning_of(error: PinError) -> Warning {
+    match error {
+        PinError::Lower { .. } => Warning::OlderDeviceList,
+        _ => Warning::KeysChanged,
+    }
+}
+
+/// Keeps what a record says, held against what is remembered of its sender. Messages that
+/// contradict it are kept with a warning; receipts are not believed. Whether nothing was kept for
+/// that.
 fn keep_message(
     change: &Change<'_>,
     hash: Digest,
     opened: Opened,
-    now: enjambre_protocol::time::Timestamp,
-) -> Result<(), StoreError> {
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let Opened { sender, content, .. } = opened;
+    let warning = observe(change, &sender.account(), &sender)?.err().map(|error| {
+        tracing::warn!(%error, "a message contradicts what is remembered of its sender");
+        warning_of(error)
+    });
     match content.kind {
         Kind::Message { text, files } => {
             let key = change.receive(&NewInboxMessage {
@@ -390,16 +433,18 @@ fn keep_message(
                 sent: content.sent,
                 received: now,
                 hash,
+                warning,
             })?;
             // A second record of the same message is the same message.
-            let Some(key) = key else { return Ok(()) };
+            let Some(key) = key else { return Ok(false) };
             for file in files {
                 let name = file.name().as_str().to_owned();
                 let new = NewFile { name, size: file.size(), reference: wire::encode(&file) };
                 change.add_file(key, &new)?;
             }
-            Ok(())
+            Ok(false)
         }
+        Kind::Receipt { .. } if warning.is_some() => Ok(true),
         Kind::Receipt { state, messages } => {
             let state = match state {
                 ReceiptState::Received => OutgoingState::Received,
@@ -413,7 +458,7 @@ fn keep_message(
                     change.set_state(&message, &state, now)?;
                 }
             }
-            Ok(())
+            Ok(false)
         }
     }
 }
@@ -549,3 +594,6 @@ fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> 
     );
     Err(Error::new(ErrorKind::File, text))
 }
+
+#[cfg(test)]
+mod tests;

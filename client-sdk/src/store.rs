@@ -20,6 +20,7 @@ mod meta;
 mod outbox;
 mod parts;
 mod schema;
+mod unopened;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -41,6 +42,7 @@ pub use outbox::{
 };
 pub use parts::{NewPart, PartKind, PartRow};
 pub use schema::FORMAT;
+pub use unopened::{UNOPENED_FOR, UNOPENED_MAX, UnopenedRow};
 
 use crate::error::{Error, ErrorKind};
 use crate::home::Home;

@@ -187,6 +187,37 @@ pub struct ReceivedFile {
     pub path: Option<PathBuf>,
 }
 
+/// Why a message of a contact is to be doubted although its signatures hold.
+///
+/// It is kept and shown, for it may be true: one that was written before its sender took up the
+/// account on a new device, and came after. It may as well be the work of a thief of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Warning {
+    /// Its device list is below the highest one seen of the contact: the device that wrote it may
+    /// have been taken off since.
+    #[serde(rename = "older device list")]
+    OlderDeviceList,
+    /// Its device list or key contradicts those remembered: two histories, of which one is false.
+    #[serde(rename = "contact's keys changed")]
+    KeysChanged,
+}
+
+impl Warning {
+    /// What to tell a person.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::OlderDeviceList => {
+                "OLDER DEVICE LIST: written on a device that this contact may have given up; do not \
+                 trust it before you have asked"
+            }
+            Self::KeysChanged => {
+                "THE KEYS OF THIS CONTACT CHANGED: somebody may be pretending; compare ids with \
+                 your contact by another way before you trust it"
+            }
+        }
+    }
+}
+
 /// A message that came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReceivedMessage {
@@ -194,6 +225,9 @@ pub struct ReceivedMessage {
     pub id: MessageId,
     /// Its sender.
     pub from: AccountId,
+    /// Why it is to be doubted; to be shown loudly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
     /// The name under which the sender is a contact; none for a stranger.
     pub name: Option<String>,
     /// What it says.
@@ -215,8 +249,11 @@ pub struct ReceiveSummary {
     pub answered: usize,
     /// Members of our swarm.
     pub members: usize,
-    /// Records that came and could not be opened or were refused; they are not asked for again.
+    /// Records that came and could not be opened.
     pub unreadable: usize,
+    /// Those of them that are kept and tried again, since time may mend what is wrong with them;
+    /// the others are not asked for again.
+    pub kept: usize,
 }
 
 /// An account just made.

@@ -7,10 +7,12 @@ use enjambre_protocol::envelope::{ConversationId, MessageId, ReceiptState};
 use enjambre_protocol::id::Digest;
 use enjambre_protocol::identity::AccountId;
 use enjambre_protocol::time::Timestamp;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::columns::{Col, RowExt};
 use super::{Change, ROWS_MAX, StoreError, View};
+use crate::types::Warning;
 
 /// A message's place in the inbox: ascending as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +37,27 @@ pub struct NewInboxMessage {
     pub received: Timestamp,
     /// The hash of the record it came in.
     pub hash: Digest,
+    /// Why it is to be doubted.
+    pub warning: Option<Warning>,
+}
+
+impl ToSql for Warning {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::OlderDeviceList => 1,
+            Self::KeysChanged => 2,
+        }))
+    }
+}
+
+impl FromSql for Warning {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            1 => Ok(Self::OlderDeviceList),
+            2 => Ok(Self::KeysChanged),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
 }
 
 /// A message in the inbox.
@@ -81,6 +104,7 @@ fn incoming(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
             sent: row.col("sent")?,
             received: row.col("received")?,
             hash: row.col("hash")?,
+            warning: row.get("warning")?,
         },
         read: row.maybe("read")?,
     })
@@ -151,8 +175,9 @@ impl Change<'_> {
     /// Keeps a message; none if this sender's message with this id is there already.
     pub fn receive(&self, new: &NewInboxMessage) -> Result<Option<InboxKey>, StoreError> {
         let sql = "INSERT INTO inbox
-                       (sender, message, conversation, counter, text, sent, received, hash)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                       (sender, message, conversation, counter, text, sent, received, hash,
+                        warning)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                    ON CONFLICT (sender, message) DO NOTHING
                    RETURNING seq";
         let values = params![
@@ -164,6 +189,7 @@ impl Change<'_> {
             Col(new.sent),
             Col(new.received),
             Col(new.hash),
+            new.warning,
         ];
         let mut insert = self.connection.prepare_cached(sql)?;
         Ok(insert.query_row(values, |row| row.get(0).map(InboxKey)).optional()?)

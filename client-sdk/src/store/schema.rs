@@ -5,10 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// The format this program writes. A database of a later one is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What each format adds to the one before: entry 0 makes format 1.
-const STEPS: [&str; FORMAT as usize] = [FORMAT_1];
+const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2];
 
 const FORMAT_1: &str = "
 CREATE TABLE meta (
@@ -119,6 +119,19 @@ CREATE TABLE seen (
 CREATE INDEX seen_expires ON seen (expires);
 ";
 
+const FORMAT_2: &str = "
+-- Why a message is to be doubted; empty for most.
+ALTER TABLE inbox ADD COLUMN warning INTEGER;
+
+-- Records that do not open for a reason that time can change.
+CREATE TABLE unopened (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,
+    came INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+";
+
 /// Brings the database to [`FORMAT`], all steps in one transaction.
 pub(super) fn bring_up(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -134,4 +147,28 @@ pub(super) fn bring_up(connection: &mut Connection) -> Result<(), StoreError> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn database_of_the_first_format_is_brought_up_with_its_messages() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(FORMAT_1).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO inbox (sender, message, conversation, counter, text, sent, received,
+                       hash) VALUES (x'05', x'01', x'02', 0, 'before', 1, 2, x'03')";
+        connection.execute_batch(row).unwrap();
+        bring_up(&mut connection).unwrap();
+        let sql = "SELECT text, warning FROM inbox";
+        let kept: (String, Option<i64>) =
+            connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(kept, ("before".to_owned(), None));
+        let version: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, FORMAT);
+    }
 }

@@ -70,6 +70,7 @@ fn incoming(sender: u8, n: u8) -> NewInboxMessage {
         sent: at(50),
         received: at(60),
         hash: Digest::from_bytes([n; 32]),
+        warning: None,
     }
 }
 
@@ -588,4 +589,30 @@ proptest! {
         let row = read(&store, |view| view.incoming(&account(1), &message.message));
         prop_assert_eq!(row.map(|row| row.message), Some(message));
     }
+}
+
+#[test]
+fn unopened_records_are_bounded_and_the_newest_stay() {
+    let temp = Temp::new();
+    let store = temp.open();
+    let hash = |n: u32| {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        Digest::from_bytes(bytes)
+    };
+    write(&store, |change| {
+        for n in 0..UNOPENED_MAX + 3 {
+            change.keep_unopened(&hash(n), &n.to_be_bytes(), at(100))?;
+        }
+        Ok(())
+    });
+    let kept = read(&store, |view| view.unopened());
+    assert_eq!(kept.len(), UNOPENED_MAX as usize);
+    assert_eq!((kept[0].hash, kept[0].bytes.as_slice()), (hash(3), &3u32.to_be_bytes()[..]));
+    assert!(write(&store, |change| change.remove_unopened(&hash(3))));
+    assert!(!write(&store, |change| change.remove_unopened(&hash(3))));
+    write(&store, |change| change.forget_unopened(at(100).saturating_add(UNOPENED_FOR)));
+    assert_eq!(read(&store, |view| view.unopened_count()), u64::from(UNOPENED_MAX) - 1);
+    write(&store, |change| change.forget_unopened(at(101).saturating_add(UNOPENED_FOR)));
+    assert_eq!(read(&store, |view| view.unopened_count()), 0);
 }

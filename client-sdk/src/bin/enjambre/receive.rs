@@ -53,11 +53,20 @@ pub(crate) async fn run(
     };
     printed?;
     if let Some(summary) = summary.filter(|summary| summary.unreadable > 0) {
-        eprintln!(
-            "enjambre: {} records in the mailbox could not be opened or were refused, and are not \
-             messages that anybody signed for you",
-            summary.unreadable
-        );
+        let given_up = summary.unreadable - summary.kept;
+        if given_up > 0 {
+            eprintln!(
+                "enjambre: {given_up} records in the mailbox could not be opened or were refused, \
+                 and are not messages that anybody signed for you"
+            );
+        }
+        if summary.kept > 0 {
+            eprintln!(
+                "enjambre: {} records in the mailbox do not open yet and are tried again: check \
+                 this system's clock",
+                summary.kept
+            );
+        }
     }
     match summary {
         Some(summary) if !summary.complete => {
@@ -73,8 +82,15 @@ pub(crate) async fn run(
 
 fn people(message: &ReceivedMessage) -> String {
     let from = message.name.clone().unwrap_or_else(|| message.from.to_string());
-    let mut lines =
-        format!("[{}] {from}: {}", time(message.sent.as_millis()), printable(&message.text));
+    let mut lines = String::new();
+    if let Some(warning) = message.warning {
+        lines.push_str(&format!("!! {}\n", warning.advice()));
+    }
+    lines.push_str(&format!(
+        "[{}] {from}: {}",
+        time(message.sent.as_millis()),
+        printable(&message.text)
+    ));
     for file in &message.files {
         let place = match &file.path {
             Some(path) => format!("saved as `{}`", path.display()),

@@ -75,9 +75,21 @@ pub enum ContentError {
 }
 
 impl ContentError {
-    /// The same bytes are refused for ever.
+    /// The same bytes are refused for ever, but for a list whose age was judged by a clock that
+    /// may be wrong.
     pub const fn retry(&self) -> Retry {
-        Retry::Never
+        match self {
+            Self::List(DeviceListError::Expired) => Retry::Later,
+            Self::Malformed(_)
+            | Self::List(_)
+            | Self::OtherList
+            | Self::DeviceNotListed
+            | Self::Signature
+            | Self::WrongRecipient
+            | Self::TextTooLong { .. }
+            | Self::Entries { .. }
+            | Self::File => Retry::Never,
+        }
     }
 }
 

@@ -263,9 +263,17 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// A newer build may speak what this one does not; bytes themselves do not change.
+    /// A newer build may speak what this one does not; bytes themselves do not change. Only what
+    /// was judged by the clock may open later.
     pub const fn retry(&self) -> Retry {
-        Retry::Never
+        match self {
+            Self::Content(error) => error.retry(),
+            Self::Length { .. }
+            | Self::Unspoken { .. }
+            | Self::NotForThisDevice
+            | Self::Mode { .. }
+            | Self::Body => Retry::Never,
+        }
     }
 }
 

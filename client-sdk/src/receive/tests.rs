@@ -1,0 +1,245 @@
+//! What is kept of records, without a network.
+
+use enjambre_protocol::directory::{AuthorityEntry, Genesis, NetworkFile, Params};
+use enjambre_protocol::envelope::{Content, ConversationId, MessageId, SignedContent, seal};
+use enjambre_protocol::id::{AuthorityId, StoreId};
+use enjambre_protocol::identity::{DeviceList, PublishedIdentity};
+use enjambre_protocol::mailbox::{MessageHash, Start};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::*;
+use crate::account::LIST_LIFETIME;
+use crate::types::ClientConfig;
+
+const MEMBER: NodeId = NodeId::from_bytes([7; 32]);
+
+/// A home with an account that receives, and the records that members give it.
+struct Ana {
+    client: Client,
+    account: Account,
+    rng: ChaCha20Rng,
+    next: u64,
+    _dir: tempfile::TempDir,
+}
+
+fn genesis() -> Genesis {
+    let authority = AuthorityEntry {
+        id: AuthorityId::from_bytes([4; 32]),
+        addresses: vec!["127.0.0.1:9".parse().unwrap()],
+    };
+    Genesis::new(1, vec![authority], Params::devnet()).unwrap()
+}
+
+fn account(seed: u64, now: Timestamp) -> Account {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    Account::create(&mut rng, genesis().network(), None, now).unwrap()
+}
+
+/// The account of `before` on a new device.
+fn restored(before: &Account, seed: u64, previous: Option<&DeviceList>) -> Account {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let phrase = before.key().seed().clone();
+    Account::restore(&mut rng, phrase, genesis().network(), previous, system::now()).unwrap()
+}
+
+impl Ana {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let network = dir.path().join("network.toml");
+        std::fs::write(&network, toml::to_string(&NetworkFile::new(genesis())).unwrap()).unwrap();
+        let config = ClientConfig { home: dir.path().join("ana"), network: Some(network) };
+        let client = Client::open(&config).unwrap();
+        client.prepare_account(None).unwrap();
+        client.account_published().unwrap();
+        let account = client.own_account().unwrap();
+        let rng = ChaCha20Rng::seed_from_u64(1);
+        Self { client, account, rng, next: 0, _dir: dir }
+    }
+
+    fn bundles(&self) -> Vec<enjambre_protocol::identity::Bundle> {
+        let identity = PublishedIdentity::decode(&self.account.identity().encode()).unwrap();
+        let verified =
+            identity.verify(&self.account.network(), &self.account.id(), system::now()).unwrap();
+        verified.bundles
+    }
+
+    /// A record that `sender` sealed for this account.
+    fn record(&mut self, sender: &Account, n: u8, kind: Kind) -> Vec<u8> {
+        let content = Content {
+            id: MessageId::from_bytes([n; 16]),
+            recipient: self.account.id(),
+            device: sender.device().signer().public(),
+            list_version: sender.list().version(),
+            list_digest: sender.list().digest(),
+            conversation: ConversationId::from_bytes([n; 16]),
+            counter: 0,
+            previous: Digest::from_bytes([0; 32]),
+            sent: system::now(),
+            kind,
+        };
+        let network = self.account.network();
+        let signed =
+            SignedContent::sign(sender.device(), sender.list(), &network, &content).unwrap();
+        let namespace = Namespace::INBOX.number();
+        let address = Address { network, account: self.account.id(), namespace };
+        let bundles = self.bundles();
+        seal(&mut self.rng, &address, &signed, &bundles, system::now()).unwrap()
+    }
+
+    /// A page with these records comes from the member. Gives those that will never open.
+    fn take(&mut self, records: &[Vec<u8>], now: Timestamp) -> usize {
+        let items = records.iter().map(|data| Item {
+            hash: MessageHash::of(&self.account.id(), Namespace::INBOX, data),
+            accepted_at: now,
+            expiry: now.saturating_add(Duration::from_secs(14 * 24 * 60 * 60)),
+            data: data.clone().into(),
+        });
+        let items: Vec<Item> = items.collect();
+        self.next += items.len() as u64;
+        let cursor =
+            mailbox::Cursor { store: StoreId::from_bytes([1; 16]), seq: RecordSeq::new(self.next) };
+        let page = Page { items, cursor, rest: Rest::Done, start: Start::Continued };
+        let network = self.account.network();
+        self.client.keep_page(&self.account, &network, MEMBER, &page, now).unwrap()
+    }
+
+    fn take_text(&mut self, sender: &Account, n: u8, text: &str) -> usize {
+        let kind = Kind::Message { text: text.to_owned(), files: Vec::new() };
+        let record = self.record(sender, n, kind);
+        self.take(&[record], system::now())
+    }
+
+    /// The unread messages as the command prints them.
+    async fn shown(&self) -> Vec<ReceivedMessage> {
+        let mut shown = Vec::new();
+        let mut on_message = |message: &ReceivedMessage| {
+            shown.push(message.clone());
+            ControlFlow::Continue(())
+        };
+        self.client.show(None, &mut on_message).await.unwrap();
+        shown
+    }
+
+    fn add_contact(&self, of: &Account) {
+        self.client.add_contact(&of.card().to_string(), Some("ben")).unwrap();
+    }
+
+    fn pinned(&self, id: &enjambre_protocol::identity::AccountId) -> u64 {
+        let contact = self.client.store().read(|view| view.contact(id)).unwrap().unwrap();
+        let bytes = contact.pin.unwrap();
+        let pin: enjambre_protocol::identity::ContactPin =
+            wire::decode(&bytes, bytes.len()).unwrap();
+        pin.version()
+    }
+}
+
+#[tokio::test]
+async fn message_with_an_older_list_is_kept_and_shown_with_a_warning() {
+    let mut ana = Ana::new();
+    let old = account(2, system::now());
+    let new = restored(&old, 3, Some(old.list()));
+    ana.add_contact(&old);
+    assert_eq!(ana.take_text(&new, 1, "from my new device"), 0);
+    assert_eq!(ana.take_text(&old, 2, "written before"), 0);
+    let shown = ana.shown().await;
+    let told: Vec<_> =
+        shown.iter().map(|message| (message.text.as_str(), message.warning)).collect();
+    assert_eq!(
+        told,
+        [("from my new device", None), ("written before", Some(Warning::OlderDeviceList))]
+    );
+    assert_eq!(ana.pinned(&old.id()), 2, "the pin does not go back");
+    let json = serde_json::to_value(&shown).unwrap();
+    assert_eq!(json[1]["warning"], "older device list");
+    assert!(json[0].get("warning").is_none());
+}
+
+#[tokio::test]
+async fn message_with_a_forked_list_is_kept_and_shown_with_a_warning() {
+    let mut ana = Ana::new();
+    let old = account(2, system::now());
+    // Restored by a swarm that did not give the list before.
+    let forked = restored(&old, 3, None);
+    ana.add_contact(&old);
+    ana.take_text(&old, 1, "first");
+    ana.take_text(&forked, 2, "second");
+    let shown = ana.shown().await;
+    assert_eq!((shown[0].warning, shown[1].warning), (None, Some(Warning::KeysChanged)));
+    let json = serde_json::to_value(&shown[1]).unwrap();
+    assert_eq!(json["warning"], "contact's keys changed");
+    // Also as the first word of a contact whose card names other keys.
+    let mut ben = Ana::new();
+    ben.add_contact(&old);
+    ben.take_text(&forked, 1, "first");
+    assert_eq!(ben.shown().await[0].warning, Some(Warning::KeysChanged));
+}
+
+#[test]
+fn receipt_with_an_older_list_is_not_believed() {
+    use crate::store::{NewOutboxMessage, OutboxKind};
+    let mut ana = Ana::new();
+    let old = account(2, system::now());
+    let new = restored(&old, 3, Some(old.list()));
+    ana.add_contact(&old);
+    ana.take_text(&new, 1, "hello");
+    let id = MessageId::from_bytes([9; 16]);
+    let message = NewOutboxMessage {
+        id,
+        recipient: old.id(),
+        kind: OutboxKind::Message,
+        content: vec![1],
+        conversation: ConversationId::from_bytes([3; 16]),
+        counter: 0,
+        created: system::now(),
+        expires: system::now().saturating_add(Duration::from_secs(60)),
+        reason: "not tried yet".to_owned(),
+    };
+    ana.client.store().write(|change| change.queue(&message)).unwrap();
+    let receipt = || Kind::Receipt { state: ReceiptState::Read, messages: vec![id] };
+    let state = |ana: &Ana| {
+        ana.client.store().read(|view| view.outgoing(&id)).unwrap().unwrap().state.state()
+    };
+    let record = ana.record(&old, 2, receipt());
+    assert_eq!(ana.take(&[record], system::now()), 1);
+    assert_eq!(state(&ana), crate::types::DeliveryState::Queued);
+    let record = ana.record(&new, 3, receipt());
+    assert_eq!(ana.take(&[record], system::now()), 0);
+    assert_eq!(state(&ana), crate::types::DeliveryState::Read);
+}
+
+#[tokio::test]
+async fn record_refused_by_a_wrong_clock_is_opened_when_the_clock_is_right() {
+    let mut ana = Ana::new();
+    let now = system::now();
+    let sender = account(2, now);
+    let kind = Kind::Message { text: "patience".to_owned(), files: Vec::new() };
+    let record = ana.record(&sender, 1, kind);
+    // Two years ahead: the sender's list seems to have run out a year ago.
+    let ahead = now.saturating_add(LIST_LIFETIME * 2);
+    assert_eq!(ana.take(std::slice::from_ref(&record), ahead), 0);
+    let kept = |ana: &Ana| ana.client.store().read(|view| view.unopened_count()).unwrap();
+    assert_eq!((kept(&ana), ana.shown().await.len()), (1, 0));
+    let network = ana.account.network();
+    ana.client.open_again(network, ahead).unwrap();
+    assert_eq!(kept(&ana), 1);
+    // What another member gives under the same hash is not taken twice.
+    assert_eq!(ana.take(&[record], now), 0);
+    ana.client.open_again(network, now).unwrap();
+    assert_eq!(kept(&ana), 0);
+    let texts: Vec<_> = ana.shown().await.into_iter().map(|message| message.text).collect();
+    assert_eq!(texts, ["patience"]);
+}
+
+#[test]
+fn record_that_can_never_open_is_counted_once_and_not_kept() {
+    let mut ana = Ana::new();
+    let sender = account(2, system::now());
+    let stranger = Ana::new();
+    let kind = || Kind::Message { text: "x".to_owned(), files: Vec::new() };
+    let mut elsewhere = Ana { account: stranger.account.clone(), ..Ana::new() };
+    let records = [elsewhere.record(&sender, 1, kind()), vec![1; 10]];
+    assert_eq!(ana.take(&records, system::now()), 2);
+    assert_eq!(ana.take(&records, system::now()), 0);
+    assert_eq!(ana.client.store().read(|view| view.unopened_count()).unwrap(), 0);
+}

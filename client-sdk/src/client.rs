@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use enjambre_protocol::directory::{Genesis, NetworkCard, NetworkFile};
 use enjambre_protocol::envelope::MessageId;
@@ -19,6 +20,7 @@ use enjambre_protocol::wire;
 use tokio::sync::OnceCell;
 
 use crate::account::Account;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::home::Home;
 use crate::net::Net;
@@ -33,6 +35,13 @@ use crate::types::{
 /// Bytes of a `network.toml`: 31 authorities with eight addresses each, many times over.
 const NETWORK_FILE_MAX: u64 = 64 << 10;
 
+/// How long one call may take to have an answer of the network, unless set: 30 s, in which ten dead
+/// guards, or four silent members of a swarm, can be gone round.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Bytes of files a second for which a deadline is put off: 1 Mbit/s, a slow line.
+const SLOWEST_BYTES_PER_SECOND: u64 = 125_000;
+
 /// In front of a network card, in lower case.
 const NETWORK_CARD_SCHEME: &str = "enjambre-network:";
 
@@ -40,6 +49,7 @@ const NETWORK_CARD_SCHEME: &str = "enjambre-network:";
 #[derive(Debug)]
 pub struct Client {
     store: Arc<Store>,
+    deadline: Duration,
     /// Made at the first use of the network.
     pub(crate) net: OnceCell<Arc<Net>>,
 }
@@ -77,11 +87,36 @@ impl Client {
     pub fn open(config: &ClientConfig) -> Result<Self, Error> {
         let home = Home::open(&config.home)?;
         let store = Arc::new(Store::open_home(home)?);
-        let client = Self { store, net: OnceCell::new() };
+        let client = Self { store, deadline: DEADLINE, net: OnceCell::new() };
         if let Some(path) = &config.network {
             client.set_network(&read_network_file(path)?, OnOtherNetwork::Refuse)?;
         }
         Ok(client)
+    }
+
+    /// Sets how long one call may take to have an answer of the network: joining, making an
+    /// account, sending, one look for messages. What a call has not done by then it says, and
+    /// leaves to later calls. [`DEADLINE`] unless set; at most a day. Files get more, by their size.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// When a call that begins now has ended.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.deadline)
+    }
+
+    /// The same for one that waits so long by itself.
+    pub(crate) fn deadline_after(&self, wait: Duration) -> Deadline {
+        Deadline::after(self.deadline.saturating_add(wait))
+    }
+
+    /// The same for one that carries so many bytes of files.
+    pub(crate) fn deadline_for(&self, file_bytes: u64) -> Deadline {
+        let more = Duration::from_secs(file_bytes / SLOWEST_BYTES_PER_SECOND);
+        Deadline::after(self.deadline.saturating_add(more))
     }
 
     /// The store, for the rest of the SDK.

@@ -7,6 +7,7 @@
 
 pub mod account;
 mod client;
+mod deadline;
 mod error;
 pub mod home;
 mod mailbox;
@@ -22,5 +23,5 @@ pub mod store;
 mod system;
 pub mod types;
 
-pub use client::{Client, JoinedNetwork};
+pub use client::{Client, DEADLINE, JoinedNetwork};
 pub use error::{Error, ErrorKind};

@@ -5,7 +5,7 @@
 //! directory here, and a write succeeds when they make it durable by the swarm's own rule.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use enjambre_protocol::Retry;
 use enjambre_protocol::directory::VerifiedDocument;
@@ -20,14 +20,76 @@ use enjambre_protocol::service::{ServiceReply, ServiceRequest};
 use enjambre_protocol::swarm::{Configuration, Member, Point, read_quorum};
 use rand::Rng;
 use rand::seq::SliceRandom;
+use tokio::task::JoinSet;
 
-use crate::net::{Net, NetError, PathTaken, Waits};
+use crate::deadline::Deadline;
+use crate::net::{Net, NetError, PathTaken, Terms, Waits};
 
 /// Bytes of an answer: a full page of records, or a chunk, with its fields.
 const REPLY_MAX: usize = RETRIEVE_MAX + (256 << 10);
 
-/// How long the members of a swarm are tried one after another.
-const WRITE_WITHIN: Duration = Duration::from_secs(30);
+/// A member that takes longer to store gets company: a write to disks takes milliseconds, a way
+/// round a dead hop up to three seconds.
+const HEDGE_AFTER: Duration = Duration::from_secs(3);
+
+/// Members that are asked to store the same at a time.
+const WRITES_AT_ONCE: usize = 3;
+
+/// How long is looked for a newer directory when every member of a swarm failed.
+const REFRESH_WITHIN: Duration = Duration::from_secs(6);
+
+/// One write to one swarm.
+#[derive(Clone)]
+struct Round {
+    key: IsolationKey,
+    swarm: Arc<Swarm>,
+    subject: Subject,
+}
+
+/// What members answered that did not store.
+#[derive(Debug, Default)]
+struct Failures {
+    silent: usize,
+    refusals: usize,
+    /// The one that says most: a member's count of confirmations before silence.
+    best: Option<SwarmError>,
+}
+
+impl Failures {
+    /// Takes note of a failure; gives it back where asking others is of no use.
+    fn add(&mut self, error: SwarmError) -> Result<(), SwarmError> {
+        if !error.is_elsewhere() {
+            // One member alone may lie about what can never be.
+            if !matches!(error, SwarmError::Mailbox(_)) || self.refusals > 0 {
+                return Err(error);
+            }
+            self.refusals += 1;
+        }
+        tracing::debug!(%error, "a member did not store");
+        let is_silence = matches!(error, SwarmError::Net(_));
+        self.silent += usize::from(is_silence);
+        let says_more = !is_silence || matches!(self.best, None | Some(SwarmError::Net(_)));
+        if says_more {
+            self.best = Some(error);
+        }
+        Ok(())
+    }
+
+    fn into_error(self, members: usize) -> SwarmError {
+        match self.best {
+            Some(SwarmError::Net(error)) => {
+                let silent = self.silent.min(members);
+                SwarmError::Unanswered { silent, members, last: error.to_string() }
+            }
+            Some(error) => error,
+            None => SwarmError::Unanswered {
+                silent: members,
+                members,
+                last: "no answer in time".to_owned(),
+            },
+        }
+    }
+}
 
 /// What a write is about, for checking its receipts.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +129,16 @@ pub(crate) enum SwarmError {
         /// Members of the swarm.
         members: u32,
     },
+    /// Too many members gave no answer, by whatever way.
+    #[error("{silent} of the swarm's {members} members gave no answer: {last}")]
+    Unanswered {
+        /// Members that gave none.
+        silent: usize,
+        /// Members of the swarm.
+        members: usize,
+        /// What the last try ended in.
+        last: String,
+    },
     /// The directory lists no swarm.
     #[error("the network has no swarm yet")]
     NoSwarm,
@@ -78,7 +150,7 @@ impl SwarmError {
         match self {
             Self::Net(error) => error.retry(),
             Self::Mailbox(error) => error.retry(),
-            Self::Receipts { .. } | Self::NoSwarm => Retry::Later,
+            Self::Receipts { .. } | Self::Unanswered { .. } | Self::NoSwarm => Retry::Later,
         }
     }
 
@@ -89,7 +161,7 @@ impl SwarmError {
                 !matches!(error, NetError::Path(_) | NetError::TooLarge { .. } | NetError::Keep(_))
             }
             Self::Mailbox(error) => !matches!(error.retry(), Retry::Never),
-            Self::Receipts { .. } => true,
+            Self::Receipts { .. } | Self::Unanswered { .. } => true,
             Self::NoSwarm => false,
         }
     }
@@ -162,17 +234,22 @@ fn count(number: usize) -> u32 {
 
 impl Net {
     /// Who keeps a point, by a directory that is fresh enough.
-    pub(crate) async fn swarm(&self, point: Point) -> Result<Swarm, SwarmError> {
-        let document = self.ensure_fresh().await?;
+    pub(crate) async fn swarm(
+        &self,
+        point: Point,
+        deadline: Deadline,
+    ) -> Result<Swarm, SwarmError> {
+        let document = self.ensure_fresh(deadline).await?;
         let route = document.document().swarms.route(point).ok_or(SwarmError::NoSwarm)?;
         let configuration = route.stable.clone();
         Ok(Swarm { document: Arc::clone(&document), point, configuration })
     }
 
-    /// The members of a swarm in random order.
+    /// The members of a swarm: those that failed least of late first, and else in random order.
     pub(crate) fn shuffled(&self, swarm: &Swarm) -> Vec<NodeId> {
         let mut nodes: Vec<NodeId> = swarm.members().iter().map(|member| member.node).collect();
         self.with_rng(|rng| nodes.shuffle(rng));
+        self.sort_by_charge(&mut nodes);
         nodes
     }
 
@@ -183,58 +260,84 @@ impl Net {
         ReceiptNonce::from_bytes(bytes)
     }
 
-    /// Writes through one member after another until one shows that the write is durable.
+    /// Writes through one member until one shows that the write is durable: through the next where
+    /// one fails, and beside one that is slow.
     pub(crate) async fn write(
-        &self,
+        self: &Arc<Self>,
         key: &IsolationKey,
         subject: &Subject,
         call: &Call,
+        deadline: Deadline,
     ) -> Result<Durable, SwarmError> {
-        let mut swarm = self.swarm(subject.point).await?;
-        let (mut last, mut refusals) = (None, 0);
-        let until = Instant::now() + WRITE_WITHIN;
+        let mut swarm = Arc::new(self.swarm(subject.point, deadline).await?);
+        let mut failures = Failures::default();
         // The second round is for a swarm that changed under way.
         for _ in 0..2 {
-            for member in self.shuffled(&swarm) {
-                let result = self.write_at(key, &swarm, member, subject, call).await;
-                match result {
-                    Ok(durable) => return Ok(durable),
-                    Err(error) if error.is_elsewhere() => {
-                        tracing::debug!(%error, "a member did not store");
-                        last = Some(error);
-                        if Instant::now() > until {
-                            return Err(last.unwrap_or(SwarmError::NoSwarm));
-                        }
-                    }
-                    // One member alone may lie about what can never be.
-                    Err(error @ SwarmError::Mailbox(_)) if refusals == 0 => {
-                        refusals += 1;
-                        last = Some(error);
-                    }
-                    Err(error) => return Err(error),
-                }
+            let round = Round { key: *key, swarm: Arc::clone(&swarm), subject: *subject };
+            if let Some(durable) = self.write_round(round, call, deadline, &mut failures).await? {
+                return Ok(durable);
+            }
+            if deadline.has_passed() {
+                break;
             }
             // Without a newer directory the swarm is what it was.
-            let _ = self.refresh().await;
-            let newer = self.swarm(subject.point).await?;
+            let _ = self.refresh(deadline.within(REFRESH_WITHIN)).await;
+            let newer = self.swarm(subject.point, deadline).await?;
             if newer.configuration == swarm.configuration {
                 break;
             }
-            swarm = newer;
+            swarm = Arc::new(newer);
         }
-        Err(last.unwrap_or(SwarmError::NoSwarm))
+        Err(failures.into_error(swarm.members().len()))
+    }
+
+    /// Tries every member of a swarm once. `None` where none did it and another swarm may.
+    async fn write_round(
+        self: &Arc<Self>,
+        round: Round,
+        call: &Call,
+        deadline: Deadline,
+        failures: &mut Failures,
+    ) -> Result<Option<Durable>, SwarmError> {
+        let mut waiting = self.shuffled(&round.swarm).into_iter();
+        let mut under_way = JoinSet::new();
+        let mut room = 1;
+        loop {
+            while under_way.len() < room
+                && !deadline.has_passed()
+                && let Some(member) = waiting.next()
+            {
+                let (net, round, call) = (Arc::clone(self), round.clone(), call.clone());
+                under_way.spawn(async move { net.write_at(&round, member, call, deadline).await });
+            }
+            if under_way.is_empty() {
+                return Ok(None);
+            }
+            let ended = match tokio::time::timeout(HEDGE_AFTER, under_way.join_next()).await {
+                Ok(Some(Ok(ended))) => ended,
+                Ok(Some(Err(_)) | None) => continue,
+                Err(_) => {
+                    room = (room + 1).min(WRITES_AT_ONCE);
+                    continue;
+                }
+            };
+            match ended {
+                Ok(durable) => return Ok(Some(durable)),
+                Err(error) => failures.add(error)?,
+            }
+        }
     }
 
     async fn write_at(
         &self,
-        key: &IsolationKey,
-        swarm: &Swarm,
+        round: &Round,
         member: NodeId,
-        subject: &Subject,
-        call: &Call,
+        call: Call,
+        deadline: Deadline,
     ) -> Result<Durable, SwarmError> {
+        let Round { key, swarm, subject } = round;
         let (reply, path) =
-            self.call(key, member, call.clone(), Waits::Write, SizeClass::K2).await?;
+            self.call(key, member, call, Waits::Write, SizeClass::K2, deadline).await?;
         let (Reply::Stored(confirmed) | Reply::Changed(confirmed) | Reply::ChunkStored(confirmed)) =
             reply
         else {
@@ -252,12 +355,62 @@ impl Net {
         call: Call,
         waits: Waits,
         reply_class: SizeClass,
+        deadline: Deadline,
     ) -> Result<(Reply, PathTaken), SwarmError> {
         let request = ServiceRequest::Mailbox(Request::One(Box::new(call)));
-        let answer = self.request(key, member, &request, waits, reply_class, REPLY_MAX).await?;
+        let terms = Terms { waits, reply_class, reply_max: REPLY_MAX, deadline };
+        let answer = self.request(key, member, &request, terms).await?;
         match answer.reply {
             ServiceReply::Mailbox(Response::One(reply)) => Ok((reply?, answer.path)),
             _ => Err(NetError::Malformed.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use enjambre_protocol::mailbox::Unconfirmed;
+
+    use super::*;
+
+    fn silent() -> SwarmError {
+        let node = NodeId::from_bytes([1; 32]);
+        NetError::Unreachable { node, last: "no answer in time".to_owned() }.into()
+    }
+
+    #[test]
+    fn failed_write_says_how_many_members_are_missing() {
+        let mut failures = Failures::default();
+        for _ in 0..4 {
+            failures.add(silent()).unwrap();
+        }
+        let error = failures.into_error(6);
+        assert!(error.to_string().starts_with("4 of the swarm's 6 members gave no answer"));
+        assert_eq!(error.retry(), Retry::Later);
+        let none_asked = Failures::default().into_error(6).to_string();
+        assert!(none_asked.starts_with("6 of the swarm's 6"), "{none_asked}");
+    }
+
+    #[test]
+    fn count_of_confirmations_says_more_than_silence() {
+        let unconfirmed = || {
+            let reason = Unconfirmed::NoAnswer;
+            SwarmError::from(MailboxError::NotConfirmed { confirmed: 2, needed: 4, reason })
+        };
+        for errors in [[unconfirmed(), silent()], [silent(), unconfirmed()]] {
+            let mut failures = Failures::default();
+            errors.into_iter().for_each(|error| failures.add(error).unwrap());
+            assert_eq!(failures.into_error(6).to_string(), unconfirmed().to_string());
+        }
+    }
+
+    #[test]
+    fn what_can_never_be_is_believed_of_two_members_not_of_one() {
+        let never = || SwarmError::from(MailboxError::Malformed);
+        assert_eq!(never().retry(), Retry::Never);
+        let mut failures = Failures::default();
+        assert!(failures.add(never()).is_ok());
+        assert!(failures.add(never()).is_err());
     }
 }

@@ -12,6 +12,7 @@ mod documents;
 mod probe;
 mod transport;
 
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use enjambre_link::{AskError, Endpoint, Identity, LinkConfig, LinkError, Pool, PoolConfig};
@@ -19,7 +20,9 @@ use enjambre_protocol::Retry;
 use enjambre_protocol::directory::{Document, Genesis, VerifiedDocument};
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::onion::OnionError;
-use enjambre_protocol::path::{Destination, PathError, PathMachine, PathParams, PathState, Prefix};
+use enjambre_protocol::path::{
+    Destination, PathError, PathHealth, PathMachine, PathParams, PathState, Prefix,
+};
 use enjambre_protocol::time::Timestamp;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -28,7 +31,7 @@ use self::documents::Documents;
 use crate::system as clock;
 
 pub(crate) use documents::restore as restore_document;
-pub(crate) use transport::{PathTaken, Waits};
+pub(crate) use transport::{PathTaken, Terms, Waits};
 
 /// What the network part keeps over a restart. Each call is durable when it returns.
 pub(crate) trait Keep: Send + Sync {
@@ -40,6 +43,8 @@ pub(crate) trait Keep: Send + Sync {
     fn keep_pending(&self, bytes: &[u8]) -> Result<(), String>;
     /// Guards and second layer, encoded.
     fn keep_paths(&self, bytes: &[u8]) -> Result<(), String>;
+    /// Who failed lately, encoded.
+    fn keep_health(&self, bytes: &[u8]) -> Result<(), String>;
 }
 
 /// What was kept.
@@ -49,6 +54,7 @@ pub(crate) struct Kept {
     pub(crate) anchor: Option<Vec<u8>>,
     pub(crate) pending: Option<Vec<u8>>,
     pub(crate) paths: Option<Vec<u8>>,
+    pub(crate) health: Option<Vec<u8>>,
 }
 
 /// Why the network did not answer.
@@ -167,8 +173,11 @@ pub(crate) struct Net {
     paths: Arc<Mutex<PathMachine>>,
     rng: Mutex<StdRng>,
     keep: Box<dyn Keep>,
-    /// One refresh at a time.
+    /// One refresh at a time, and how many have ended.
     refreshing: tokio::sync::Mutex<()>,
+    rounds: AtomicU64,
+    /// Whether the guards in use were all called once.
+    warmed: AtomicBool,
     /// Tries to reach guards that did not answer.
     probes: Mutex<JoinSet<()>>,
 }
@@ -198,16 +207,20 @@ impl Net {
         let mut rng: StdRng = rand::make_rng();
         let documents = Documents::open(kept, &genesis, clock::now(), &mut rng);
         let now = directory_time(clock::now(), documents.newest().map(Arc::as_ref), &genesis);
+        let health = kept.health.as_deref().and_then(|bytes| PathHealth::decode(bytes).ok());
+        let machine = PathMachine::new(state, now).with_health(health.unwrap_or_default(), now);
         let net = Self {
             network: genesis.network(),
             genesis: Arc::new(genesis),
             endpoint,
             pool,
             documents: Mutex::new(documents),
-            paths: Arc::new(Mutex::new(PathMachine::new(state, now))),
+            paths: Arc::new(Mutex::new(machine)),
             rng: Mutex::new(rng),
             keep,
             refreshing: tokio::sync::Mutex::new(()),
+            rounds: AtomicU64::new(0),
+            warmed: AtomicBool::new(false),
             probes: Mutex::default(),
         };
         net.advance_anchor()?;
@@ -237,7 +250,14 @@ impl Net {
     /// Ends every link.
     pub(crate) async fn close(&self) {
         lock(&self.probes).abort_all();
+        self.keep_health();
         self.endpoint.close(enjambre_protocol::link::Code::CANCELLED).await;
+    }
+
+    /// Sorts nodes by how much they failed lately; those alike stay in their order.
+    pub(crate) fn sort_by_charge(&self, nodes: &mut [NodeId]) {
+        let (now, paths) = (self.now(), lock(&self.paths));
+        nodes.sort_by_key(|node| paths.charge(now, node));
     }
 
     fn path_params(&self) -> PathParams {

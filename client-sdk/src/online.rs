@@ -21,6 +21,7 @@ use enjambre_protocol::{mailbox, wire};
 
 use crate::account::Account;
 use crate::client::{Client, JoinedNetwork};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::{Subject, SwarmError};
 use crate::net::{Keep, Kept, Net, NetError, Waits};
@@ -67,6 +68,10 @@ impl Keep for StoreKeep {
     fn keep_paths(&self, bytes: &[u8]) -> Result<(), String> {
         self.keep(MetaKey::Paths, bytes)
     }
+
+    fn keep_health(&self, bytes: &[u8]) -> Result<(), String> {
+        self.keep(MetaKey::PathHealth, bytes)
+    }
 }
 
 impl From<NetError> for Error {
@@ -98,6 +103,7 @@ impl From<SwarmError> for Error {
             | SwarmError::NoSwarm => ErrorKind::NotConfirmed,
             SwarmError::Mailbox(MailboxError::Clock { .. }) => ErrorKind::Clock,
             SwarmError::Mailbox(MailboxError::Disk) => ErrorKind::Disk,
+            SwarmError::Unanswered { .. } => ErrorKind::Unreachable,
             SwarmError::Mailbox(_) => ErrorKind::Refused,
         };
         let retry = error.retry();
@@ -124,15 +130,16 @@ pub(crate) enum Found {
 
 impl Client {
     /// The client's connection, made at first use.
-    pub(crate) async fn net(&self) -> Result<Arc<Net>, Error> {
+    pub(crate) async fn net(&self, deadline: Deadline) -> Result<Arc<Net>, Error> {
         let net = self.net.get_or_try_init(async || {
-            let genesis = self.genesis().await?;
+            let genesis = self.genesis(deadline).await?;
             let kept = self.store().read(|view| {
                 Ok::<_, StoreError>(Kept {
                     document: view.meta(MetaKey::Directory)?.map(|bytes| bytes.to_vec()),
                     anchor: view.meta(MetaKey::Anchor)?.map(|bytes| bytes.to_vec()),
                     pending: view.meta(MetaKey::PendingAnchor)?.map(|bytes| bytes.to_vec()),
                     paths: view.meta(MetaKey::Paths)?.map(|bytes| bytes.to_vec()),
+                    health: view.meta(MetaKey::PathHealth)?.map(|bytes| bytes.to_vec()),
                 })
             })?;
             let keep = Box::new(StoreKeep(self.shared_store()));
@@ -142,11 +149,12 @@ impl Client {
     }
 
     /// The network's genesis; fetched and kept if only a card was given.
-    async fn genesis(&self) -> Result<Genesis, Error> {
+    async fn genesis(&self, deadline: Deadline) -> Result<Genesis, Error> {
         match self.network()? {
             JoinedNetwork::Genesis(genesis) => Ok(genesis),
             JoinedNetwork::Card(card) => {
-                let genesis = enjambre_link::fetch_genesis(&card).await.map_err(NetError::Ask)?;
+                let fetched = deadline.wait(enjambre_link::fetch_genesis(&card)).await;
+                let genesis = fetched.ok_or_else(late)?.map_err(NetError::Ask)?;
                 let bytes = wire::encode(&genesis);
                 self.store().write(|change| change.set_meta(MetaKey::Genesis, &bytes))?;
                 Ok(genesis)
@@ -157,7 +165,7 @@ impl Client {
     /// Joins the network of a card or of a `network.toml`, and fetches what a card leaves out.
     pub async fn join(&self, card_or_file: &str) -> Result<NetworkInfo, Error> {
         let info = self.join_offline(card_or_file)?;
-        self.genesis().await?;
+        self.genesis(self.deadline()).await?;
         Ok(info)
     }
 
@@ -165,8 +173,9 @@ impl Client {
     /// account returned: an id that is shown can be written to. Until [`Self::phrase_shown`] is
     /// called, this gives the same account again.
     pub async fn create_account(&self, name: Option<&str>) -> Result<NewAccount, Error> {
+        let deadline = self.deadline();
         let new = self.prepare_account(name)?;
-        self.publish().await?;
+        self.publish(deadline).await?;
         Ok(new)
     }
 
@@ -174,19 +183,20 @@ impl Client {
     /// are off its list from then on.
     pub async fn restore_account(&self, phrase: &RecoveryPhrase) -> Result<AccountId, Error> {
         let id = phrase.seed().key().id();
-        let net = self.net().await?;
-        let previous = match find_keys(&net, &id.to_bytes(), &id).await? {
+        let deadline = self.deadline();
+        let net = self.net(deadline).await?;
+        let previous = match find_keys(&net, &id.to_bytes(), &id, deadline).await? {
             Found::Keys(identity, _) => Some(identity.list),
             Found::Nothing => None,
         };
         let id = self.prepare_restored(phrase, previous.as_ref())?;
-        self.publish().await?;
+        self.publish(deadline).await?;
         Ok(id)
     }
 
     /// Stores the account's device list and newest bundle in its outbox.
-    pub(crate) async fn publish(&self) -> Result<(), Error> {
-        let net = self.net().await?;
+    pub(crate) async fn publish(&self, deadline: Deadline) -> Result<(), Error> {
+        let net = self.net(deadline).await?;
         // Taken before the keys are read, so that keys that are made meanwhile count as not published;
         // and not before these were made, whatever the clock says now.
         let now = system::now();
@@ -208,14 +218,18 @@ impl Client {
             nonce,
         };
         let key = IsolationKey::new(&id.to_bytes(), &id.to_bytes(), "publish");
-        net.write(&key, &subject, &call).await?;
+        net.write(&key, &subject, &call, deadline).await?;
         self.account_published(at)
     }
 
     /// A contact's keys: those kept if they are fresh, else from its swarm. Checked against what is
     /// remembered of the contact, loudly.
-    pub(crate) async fn keys_of(&self, id: &AccountId) -> Result<Vec<Bundle>, Error> {
-        let net = self.net().await?;
+    pub(crate) async fn keys_of(
+        &self,
+        id: &AccountId,
+        deadline: Deadline,
+    ) -> Result<Vec<Bundle>, Error> {
+        let net = self.net(deadline).await?;
         let contact = self.store().read(|view| view.contact(id))?;
         let now = system::now();
         let kept = contact.as_ref().and_then(|contact| contact.identity.as_ref());
@@ -227,7 +241,7 @@ impl Client {
             return Ok(identity.bundles);
         }
         let account = self.own_account()?;
-        match find_keys(&net, &account.id().to_bytes(), id).await? {
+        match find_keys(&net, &account.id().to_bytes(), id, deadline).await? {
             Found::Keys(identity, bytes) => {
                 self.pin(id, &identity.list)?;
                 let kept = StoredIdentity { bytes, fetched: now };
@@ -263,6 +277,11 @@ impl Client {
     }
 }
 
+fn late() -> Error {
+    let text = "no contact of the network card answers: check the connection and try again";
+    Error::new(ErrorKind::Unreachable, text).with_retry(Retry::Later)
+}
+
 /// Holds a device list against the pin of its account, which follows it to a higher version. A list
 /// that contradicts the pin leaves it as it was; strangers have none.
 pub(crate) fn observe(
@@ -287,8 +306,13 @@ pub(crate) fn observe(
 
 /// Reads an account's outbox from two members at least; from a read quorum before it is said that
 /// there is nothing.
-async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error> {
-    let swarm = net.swarm(point(id.key())).await?;
+async fn find_keys(
+    net: &Net,
+    own: &[u8],
+    id: &AccountId,
+    deadline: Deadline,
+) -> Result<Found, Error> {
+    let swarm = net.swarm(point(id.key()), deadline).await?;
     let key = IsolationKey::new(own, &id.to_bytes(), "keys");
     let mut best: Option<(VerifiedIdentity, Vec<u8>)> = None;
     let (mut answered, mut last) = (0, None);
@@ -300,18 +324,20 @@ async fn find_keys(net: &Net, own: &[u8], id: &AccountId) -> Result<Found, Error
             max_bytes: IDENTITY_PAGE,
             by: None,
         };
-        let page =
-            match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
-                Ok((Reply::Retrieved(page), _)) => page,
-                Ok(_) => {
-                    last = Some(NetError::Malformed.into());
-                    continue;
-                }
-                Err(error) => {
-                    last = Some(error);
-                    continue;
-                }
-            };
+        let page = match net
+            .call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8, deadline)
+            .await
+        {
+            Ok((Reply::Retrieved(page), _)) => page,
+            Ok(_) => {
+                last = Some(NetError::Malformed.into());
+                continue;
+            }
+            Err(error) => {
+                last = Some(error);
+                continue;
+            }
+        };
         answered += 1;
         for item in page.items {
             let bytes = item.data.into_bytes();

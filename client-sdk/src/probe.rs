@@ -14,9 +14,10 @@ use enjambre_protocol::path::IsolationKey;
 use enjambre_protocol::service::{ServiceReply, ServiceRequest};
 use rand::Rng;
 
-use crate::client::Client;
+use crate::client::{Client, DEADLINE};
+use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::net::{Net, NetError, Waits};
+use crate::net::{Net, NetError, Terms, Waits};
 use crate::send::record_call;
 
 /// Bytes of an answer that carries no document.
@@ -31,8 +32,9 @@ pub struct Probe {
 impl Client {
     /// A probe over this client's paths, with a directory at hand.
     pub async fn probe(&self) -> Result<Probe, Error> {
-        let net = self.net().await?;
-        net.ensure_fresh().await?;
+        let deadline = self.deadline();
+        let net = self.net(deadline).await?;
+        net.ensure_fresh(deadline).await?;
         Ok(Probe { net })
     }
 }
@@ -52,10 +54,13 @@ impl Probe {
         let key = IsolationKey::new(&lane.to_le_bytes(), destination.as_bytes(), "probe");
         let request = DirectoryRequest::Latest { above: u64::MAX, base: None };
         let request = ServiceRequest::Directory(Box::new(request));
-        let class = SizeClass::K2;
-        let net = &self.net;
-        let answer =
-            net.request(&key, destination, &request, Waits::Read, class, REPLY_MAX).await?;
+        let terms = Terms {
+            waits: Waits::Read,
+            reply_class: SizeClass::K2,
+            reply_max: REPLY_MAX,
+            deadline: Deadline::after(DEADLINE),
+        };
+        let answer = self.net.request(&key, destination, &request, terms).await?;
         match answer.reply {
             ServiceReply::Directory(reply)
                 if matches!(*reply, DirectoryReply::Unchanged { .. }) =>
@@ -73,7 +78,7 @@ impl Probe {
         self.net.with_rng(|rng| rng.fill_bytes(&mut data));
         let key = IsolationKey::new(&lane.to_le_bytes(), &account.to_bytes(), "probe");
         let (call, subject) = record_call(account, data, &self.net);
-        self.net.write(&key, &subject, &call).await?;
+        self.net.write(&key, &subject, &call, Deadline::after(DEADLINE)).await?;
         Ok(())
     }
 }

@@ -17,13 +17,14 @@ use enjambre_protocol::mailbox::{
 };
 use enjambre_protocol::onion::SizeClass;
 use enjambre_protocol::path::IsolationKey;
-use enjambre_protocol::swarm::{Member, point};
+use enjambre_protocol::swarm::point;
 use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::{mailbox, wire};
 use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::client::Client;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::SwarmError;
 use crate::net::{Net, NetError, Waits};
@@ -89,12 +90,21 @@ impl Client {
         let (mut shown, mut unreadable) = (0, 0);
         self.store().write(|change| change.forget_seen(system::now()))?;
         let mut opened_again: Option<Instant> = None;
+        let wait = match options.mode {
+            ReceiveMode::Once { timeout } => timeout,
+            ReceiveMode::Follow => Duration::ZERO,
+        };
+        // One for the whole call, or for each look of a follower.
+        let mut deadline = self.deadline_after(wait);
         loop {
+            if options.mode == ReceiveMode::Follow {
+                deadline = self.deadline();
+            }
             if opened_again.is_none_or(|at| at.elapsed() >= OPEN_AGAIN_EVERY) {
                 self.open_again(self.network()?.network(), system::now())?;
                 opened_again = Some(Instant::now());
             }
-            let look = self.look().await;
+            let look = self.look(deadline).await;
             let Shown { count, flow } = self.show(options.save.as_deref(), &mut on_message).await?;
             shown += count;
             let look = match look {
@@ -113,11 +123,11 @@ impl Client {
                 };
             // What is owed to others comes after what is read, so that it cannot hold it up.
             if look.answered >= look.quorum
-                && let Err(error) = self.keep_keys_fresh().await
+                && let Err(error) = self.keep_keys_fresh(deadline).await
             {
                 tracing::warn!(%error, "the account's keys were not renewed");
             }
-            self.deliver_due().await?;
+            self.deliver_due(deadline).await?;
             if !goes_on {
                 let kept = self.store().read(|view| view.unopened_count())?;
                 let kept = usize::try_from(kept).unwrap_or(usize::MAX);
@@ -134,14 +144,13 @@ impl Client {
     }
 
     /// Reads members, all at once, until a read quorum has answered.
-    async fn look(&self) -> Result<Look, Error> {
+    async fn look(&self, deadline: Deadline) -> Result<Look, Error> {
         let account = Arc::new(self.own_account()?);
-        let net = self.net().await?;
-        let swarm = net.swarm(point(account.id().key())).await?;
+        let net = self.net(deadline).await?;
+        let swarm = net.swarm(point(account.id().key()), deadline).await?;
         let quorum = swarm.read_quorum();
         let members = swarm.members();
-        let mut waiting: Vec<Member> = members.to_vec();
-        net.with_rng(|rng| rand::seq::SliceRandom::shuffle(waiting.as_mut_slice(), rng));
+        let mut waiting = net.shuffled(&swarm).into_iter();
         let mut under_way = JoinSet::new();
         let (mut answered, mut extra, mut unreadable) = (0, 0, 0);
         let mut last: Option<SwarmError> = None;
@@ -150,14 +159,16 @@ impl Client {
                 break;
             }
             while answered + under_way.len() < quorum + extra
-                && let Some(member) = waiting.pop()
+                && !deadline.has_passed()
+                && let Some(member) = waiting.next()
             {
-                let after = self.cursor(&account, member.node)?;
+                let after = self.cursor(&account, member)?;
                 under_way.spawn(read_member(
                     Arc::clone(&net),
                     Arc::clone(&account),
-                    member.node,
+                    member,
                     after,
+                    deadline,
                 ));
             }
             if under_way.is_empty() {
@@ -348,8 +359,9 @@ impl Client {
         let reference: FileRef = wire::decode(&row.file.reference, row.file.reference.len())
             .map_err(|_| StoreError::Damaged { what: "file reference" })?;
         let account = self.own_account()?;
-        let net = self.net().await?;
-        let content = fetch_file(&net, &account, &reference).await?;
+        let deadline = self.deadline_for(row.file.size);
+        let net = self.net(deadline).await?;
+        let content = fetch_file(&net, &account, &reference, deadline).await?;
         let path = write_file(dir, &row.file.name, &content)?;
         self.store().write(|change| change.file_saved(row.key, &path))?;
         Ok(path)
@@ -357,7 +369,7 @@ impl Client {
 
     /// Renews what the account publishes before it runs out. Called when the mailbox was read to
     /// its end, so that no message is left that only the old keys open.
-    async fn keep_keys_fresh(&self) -> Result<(), Error> {
+    async fn keep_keys_fresh(&self, deadline: Deadline) -> Result<(), Error> {
         let now = system::now();
         let account = self.own_account()?;
         let age = account.published().map(|at| now.saturating_since(at));
@@ -379,7 +391,7 @@ impl Client {
             }
             Ok(account.save(&change)?)
         })?;
-        self.publish().await
+        self.publish(deadline).await
     }
 }
 
@@ -469,6 +481,7 @@ async fn read_member(
     account: Arc<Account>,
     member: NodeId,
     mut after: Option<mailbox::Cursor>,
+    deadline: Deadline,
 ) -> (NodeId, Result<Vec<Page>, SwarmError>) {
     let id = account.id();
     let key = IsolationKey::new(&id.to_bytes(), member.as_bytes(), "retrieve");
@@ -478,7 +491,8 @@ async fn read_member(
         let by = authorise(&account, Scope::One(namespace), Op::Retrieve);
         let call =
             RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
-        match net.call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8).await {
+        let call = Call::Retrieve(call);
+        match net.call(&key, member, call, Waits::Read, SizeClass::K8, deadline).await {
             Ok((Reply::Retrieved(page), _)) => {
                 after = Some(page.cursor);
                 // A record is what its hash names: another one under that hash would hide the true
@@ -507,6 +521,7 @@ async fn fetch_file(
     net: &Arc<Net>,
     account: &Account,
     reference: &FileRef,
+    deadline: Deadline,
 ) -> Result<Vec<u8>, Error> {
     let own = account.id().to_bytes();
     let mut pieces: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
@@ -519,7 +534,7 @@ async fn fetch_file(
             let net = Arc::clone(net);
             under_way.spawn(async move {
                 let hash = ChunkHash::from_bytes(*id.as_bytes());
-                (index, fetch_chunk(&net, &own, hash).await)
+                (index, fetch_chunk(&net, &own, hash, deadline).await)
             });
         }
         let Some(ended) = under_way.join_next().await else { break };
@@ -539,12 +554,18 @@ async fn fetch_file(
 }
 
 /// Asks the members of a chunk's swarm until one has it.
-async fn fetch_chunk(net: &Net, own: &[u8], hash: ChunkHash) -> Result<Vec<u8>, SwarmError> {
-    let swarm = net.swarm(point(hash.as_bytes())).await?;
+async fn fetch_chunk(
+    net: &Net,
+    own: &[u8],
+    hash: ChunkHash,
+    deadline: Deadline,
+) -> Result<Vec<u8>, SwarmError> {
+    let swarm = net.swarm(point(hash.as_bytes()), deadline).await?;
     let key = IsolationKey::new(own, hash.as_bytes(), "get-chunk");
     let mut last = SwarmError::Mailbox(MailboxError::NotFound);
     for member in net.shuffled(&swarm) {
-        match net.call(&key, member, Call::GetChunk(hash), Waits::Read, SizeClass::K128).await {
+        let call = Call::GetChunk(hash);
+        match net.call(&key, member, call, Waits::Read, SizeClass::K128, deadline).await {
             Ok((Reply::Chunk(data), _)) => {
                 let data = data.into_bytes();
                 if ChunkHash::of(&data) == hash {

@@ -5,7 +5,7 @@
 //! them goes last.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::client::Client;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::{Durable, Subject, SwarmError};
 use crate::net::Net;
@@ -41,9 +42,6 @@ const TTL: Ttl = Ttl::FORTNIGHT;
 
 /// Chunks under way at a time: enough to fill a path's round trips, few enough for a guard's limit.
 const CHUNKS_AT_ONCE: usize = 8;
-
-/// How long `send` tries before it leaves a message to later commands.
-const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The pause after its first failure, doubled with each.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
@@ -108,20 +106,21 @@ impl Client {
         let began = Instant::now();
         let account = self.own_account()?;
         let recipient = self.recipient(&request.to)?;
-        let net = self.net().await?;
+        let deadline = self.deadline_for(bytes_of(&request.files));
+        let net = self.net(deadline).await?;
         let id = self.compose(&account, &net, recipient, request)?;
-        let tried = self.deliver_within(&id, began + WAIT_MAX).await?;
+        let tried = self.deliver_within(&id, deadline).await?;
         let row = self.store().read(|view| view.outgoing(&id))?.ok_or_else(lost)?;
         Ok(report(&row, &tried, began.elapsed()))
     }
 
     /// Tries a message until it is stored or the time is over.
-    async fn deliver_within(&self, id: &MessageId, until: Instant) -> Result<Tried, Error> {
+    async fn deliver_within(&self, id: &MessageId, deadline: Deadline) -> Result<Tried, Error> {
         let mut pause = PAUSE_FIRST;
         loop {
-            match self.deliver(id).await? {
+            match self.deliver(id, deadline).await? {
                 Tried::Waits(ErrorKind::NotConfirmed | ErrorKind::Unreachable)
-                    if Instant::now() + pause <= until => {}
+                    if pause < deadline.left() => {}
                 tried => return Ok(tried),
             }
             tokio::time::sleep(pause).await;
@@ -131,10 +130,13 @@ impl Client {
 
     /// Tries every message whose next try is due. Errors of single messages stay with them; only a
     /// store that fails is an error here.
-    pub(crate) async fn deliver_due(&self) -> Result<(), Error> {
+    pub(crate) async fn deliver_due(&self, deadline: Deadline) -> Result<(), Error> {
         let due = self.store().read(|view| view.due(system::now()))?;
         for row in due {
-            match self.deliver(&row.id).await {
+            if deadline.has_passed() {
+                break;
+            }
+            match self.deliver(&row.id, deadline).await {
                 Err(error) if error.kind() == ErrorKind::StoreFailed => return Err(error),
                 Err(error) => tracing::warn!(%error, "a queued message was not sent"),
                 Ok(_) => {}
@@ -226,7 +228,7 @@ impl Client {
 
     /// One try of one message: what is left of its chunks, then the record. What fails is kept as
     /// the reason, and the message stays queued.
-    async fn deliver(&self, id: &MessageId) -> Result<Tried, Error> {
+    async fn deliver(&self, id: &MessageId, deadline: Deadline) -> Result<Tried, Error> {
         let row = self.store().read(|view| view.outgoing(id))?.ok_or_else(lost)?;
         let now = system::now();
         if row.expires <= now {
@@ -240,7 +242,7 @@ impl Client {
         }
         let next_try = now.saturating_add(back_off(row.attempts));
         self.store().write(|change| change.set_attempt(id, next_try))?;
-        match self.try_once(&row).await {
+        match self.try_once(&row, deadline).await {
             Ok(durable) => Ok(Tried::Stored(Box::new(durable))),
             Err(error) => {
                 let state = OutgoingState::Queued { reason: error.to_string() };
@@ -254,10 +256,10 @@ impl Client {
         }
     }
 
-    async fn try_once(&self, row: &OutboxRow) -> Result<Durable, Error> {
+    async fn try_once(&self, row: &OutboxRow, deadline: Deadline) -> Result<Durable, Error> {
         let account = self.own_account()?;
-        let net = self.net().await?;
-        self.seal_record(&account, &net, row).await?;
+        let net = self.net(deadline).await?;
+        self.seal_record(&account, &net, row, deadline).await?;
         let on_its_way = OutgoingState::OnItsWay;
         self.store().write(|change| change.set_state(&row.id, &on_its_way, system::now()))?;
         loop {
@@ -265,13 +267,13 @@ impl Client {
             if chunks.is_empty() {
                 break;
             }
-            self.store_chunks(&account, &net, row, chunks).await?;
+            self.store_chunks(&account, &net, row, chunks, deadline).await?;
         }
         let part = self.store().read(|view| view.next_part(&row.id))?.ok_or_else(lost)?;
         let (call, subject) = record_call(&row.recipient, part.bytes, &net);
         let own = account.id().to_bytes();
         let key = IsolationKey::new(&own, &row.recipient.to_bytes(), "send");
-        let durable = net.write(&key, &subject, &call).await?;
+        let durable = net.write(&key, &subject, &call, deadline).await?;
         let state = OutgoingState::Stored { copies: durable.copies, members: durable.members };
         self.store().write(|change| {
             change.part_stored(&row.id, part.part, system::now())?;
@@ -289,6 +291,7 @@ impl Client {
         account: &Account,
         net: &Net,
         row: &OutboxRow,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         let sealed = self.store().read(|view| view.record_part(&row.id))?;
         let now = system::now();
@@ -298,7 +301,7 @@ impl Client {
         if sealed.as_ref().is_some_and(is_fresh) {
             return Ok(());
         }
-        let bundles = self.keys_of(&row.recipient).await?;
+        let bundles = self.keys_of(&row.recipient, deadline).await?;
         let content: SignedContent = wire::decode(&row.content, row.content.len())
             .map_err(|_| StoreError::Damaged { what: "outgoing message" })?;
         let namespace = Namespace::INBOX.number();
@@ -331,6 +334,7 @@ impl Client {
         net: &Arc<Net>,
         row: &OutboxRow,
         chunks: Vec<PartRow>,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         let own = account.id().to_bytes();
         let mut under_way = JoinSet::new();
@@ -339,7 +343,8 @@ impl Client {
             under_way.spawn(async move {
                 let (call, subject, hash) = chunk_call(part.bytes, &net);
                 let key = IsolationKey::new(&own, hash.as_bytes(), "put-chunk");
-                let stored: Result<Durable, SwarmError> = net.write(&key, &subject, &call).await;
+                let stored: Result<Durable, SwarmError> =
+                    net.write(&key, &subject, &call, deadline).await;
                 (part.part, stored)
             });
         }
@@ -357,6 +362,12 @@ impl Client {
         }
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+/// Bytes of the files that can be read; those that cannot are told when they are sealed.
+fn bytes_of(files: &[PathBuf]) -> u64 {
+    let sizes = files.iter().filter_map(|path| Some(path.metadata().ok()?.len()));
+    sizes.fold(0, u64::saturating_add)
 }
 
 fn lost() -> Error {

@@ -1,7 +1,7 @@
 //! What a home tells of itself without asking the network.
 
 use enjambre_protocol::directory::{Genesis, VerifiedDocument};
-use enjambre_protocol::path::{Member, PathState};
+use enjambre_protocol::path::{Member, PathHealth, PathState};
 use enjambre_protocol::swarm::point;
 
 use crate::account::Account;
@@ -27,6 +27,8 @@ pub(crate) fn home_status(view: View<'_>) -> Result<HomeStatus, Error> {
     let newest = document(MetaKey::Directory)?;
     let anchor = document(MetaKey::Anchor)?;
     let state = view.meta(MetaKey::Paths)?.and_then(|bytes| PathState::decode(&bytes).ok());
+    let health = view.meta(MetaKey::PathHealth)?.and_then(|bytes| PathHealth::decode(&bytes).ok());
+    let health = health.unwrap_or_default();
     let swarm = account.as_ref().zip(newest.as_deref()).and_then(|(account, newest)| {
         let route = newest.document().swarms.route(point(account.id().key()))?;
         Some(SwarmStatus { id: route.stable.swarm, member_count: route.stable.stable.len() })
@@ -39,7 +41,7 @@ pub(crate) fn home_status(view: View<'_>) -> Result<HomeStatus, Error> {
             .zip(newest.as_deref())
             .map(|(genesis, newest)| directory(genesis, newest)),
         swarm,
-        paths: state.map(|state| paths(&state, anchor.as_deref())),
+        paths: state.map(|state| paths(&state, &health, anchor.as_deref())),
         contact_count: view.contact_count()?,
         outgoing_count: view.outgoing_count()?,
         unread_count: view.unread_count()?,
@@ -59,12 +61,14 @@ fn directory(genesis: &Genesis, newest: &VerifiedDocument) -> DirectoryStatus {
     }
 }
 
-fn paths(state: &PathState, anchor: Option<&VerifiedDocument>) -> PathsStatus {
+fn paths(state: &PathState, health: &PathHealth, anchor: Option<&VerifiedDocument>) -> PathsStatus {
+    let now = system::now();
     let hop = |member: &Member| LongHop {
         node: member.node,
         since: member.first_seen,
         expires: member.expires,
         listed: anchor.is_some_and(|anchor| anchor.document().node(&member.node).is_some()),
+        silent: health.is_down(&member.node, now),
     };
     PathsStatus {
         anchor_height: anchor.map(|anchor| anchor.document().height),

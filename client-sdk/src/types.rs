@@ -416,6 +416,8 @@ pub struct LongHop {
     pub expires: Timestamp,
     /// Whether the directory lists it at present.
     pub listed: bool,
+    /// Whether it did not answer when it was last called, minutes ago: paths go round it.
+    pub silent: bool,
 }
 
 /// The answer to `status`, with an id and without.

@@ -171,6 +171,45 @@ fn below_a_quorum_nothing_is_called_complete_or_stored_and_later_nothing_is_miss
 }
 
 #[test]
+fn command_without_time_keeps_its_message_and_a_later_one_sends_it() {
+    let network = Network::start(1);
+    network.account("ana");
+    let ben = network.account("ben");
+    let ended = network.run("ana", &["send", &ben, "in a hurry", "--deadline", "0s"]);
+    assert_eq!((ended.code, &ended.error["kind"]), (1, &"not-confirmed".into()));
+    let [report] = ended.lines.as_slice() else { panic!("{ended:?}") };
+    assert_ne!(report["state"], "stored");
+    until("the message is sent by a later command", || {
+        network.user("ana", &["receive"]);
+        network.user("ana", &["status", text(&report["id"])])["state"] == "stored"
+    });
+    assert_eq!(network.receive("ben"), ["in a hurry"]);
+}
+
+#[test]
+fn guards_that_a_command_found_dead_are_known_to_the_next() {
+    let network = Network::start(1);
+    network.account("ana");
+    let ben = network.account("ben");
+    network.user("ana", &["send", &ben, "all alive"]);
+    let guards =
+        || -> Vec<Value> { array(&network.user("ana", &["status"])["paths"]["guards"]).to_vec() };
+    let first = guards();
+    assert!(first.iter().all(|guard| guard["silent"] == false), "{first:?}");
+    let dead: Vec<&str> = first.iter().take(2).map(|guard| text(&guard["node"])).collect();
+    for node in network.nodes().iter().filter(|node| dead.contains(&node.id.as_str())) {
+        network.devnet(&["kill", &node.name]);
+        until("the killed process is gone", || !node.is_alive());
+    }
+    until("a message goes round the dead guards", || {
+        network.run("ana", &["send", &ben, "again"]).code == 0
+    });
+    for guard in guards() {
+        assert_eq!(guard["silent"], dead.contains(&text(&guard["node"])), "{guard}");
+    }
+}
+
+#[test]
 fn script_starts_a_network_uses_it_and_leaves_nothing_behind() {
     let mut network = Network::start(1);
     // Whatever is written elsewhere than in the network's directory and the homes lands here.

@@ -2,40 +2,70 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use enjambre_link::ask;
+use enjambre_link::{LinkError, ask};
 use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, VerifiedDocument};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::path::{Candidate, Prefix};
 use enjambre_protocol::wire;
 use rand::seq::SliceRandom;
 
+use super::transport::LINK_WITHIN;
 use super::{Net, NetError, directory_time, lock};
+use crate::deadline::Deadline;
 use crate::system as clock;
 
 /// Sources asked at the first start: two, so that one alone cannot keep a client on an old document.
 const FIRST_CONTACTS: usize = 2;
 
+/// How long is looked for a newer document while the one at hand may still be used: two dead guards,
+/// called at once, and an authority.
+const REFRESH_WITHIN: Duration = Duration::from_secs(6);
+
+/// How long one source may take to answer over its link.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Guard,
+    Authority,
+}
+
 /// A place to ask.
 #[derive(Clone, Debug)]
 struct Source {
+    role: Role,
     key: NodeId,
     addresses: Vec<SocketAddr>,
+}
+
+fn late() -> NetError {
+    NetError::NoDirectory("no source answered in time".to_owned())
 }
 
 impl Net {
     /// Makes sure that there is a document and that it is not stale; fetches a newer one if an
     /// epoch has passed since. Without a newer one the last is used for as long as the network's
     /// parameters allow.
-    pub(crate) async fn ensure_fresh(&self) -> Result<Arc<VerifiedDocument>, NetError> {
+    pub(crate) async fn ensure_fresh(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Arc<VerifiedDocument>, NetError> {
         let params = &self.genesis.params;
+        let mut until = deadline;
         if let Some(newest) = self.newest() {
             let age = clock::now().saturating_since(newest.document().time);
             if age < params.epoch() {
                 return Ok(newest);
             }
+            if age <= params.stale_after() {
+                until = deadline.within(REFRESH_WITHIN);
+            }
         }
-        let refreshed = self.refresh().await;
+        let refreshed = self.refresh(until).await;
         let newest = match (self.newest(), refreshed) {
             (Some(newest), _) => newest,
             (None, Err(error)) => return Err(error),
@@ -49,9 +79,20 @@ impl Net {
     }
 
     /// Asks for a newer document: first the guards in use, then the authorities. Without any
-    /// document yet, two authorities at least.
-    pub(crate) async fn refresh(&self) -> Result<(), NetError> {
-        let _one = self.refreshing.lock().await;
+    /// document yet, two authorities at least. Who waits for another's round takes what it brought.
+    pub(crate) async fn refresh(&self, deadline: Deadline) -> Result<(), NetError> {
+        let before = self.rounds.load(Ordering::Acquire);
+        let Some(_one) = deadline.wait(self.refreshing.lock()).await else { return Err(late()) };
+        if self.rounds.load(Ordering::Acquire) != before && self.newest().is_some() {
+            return Ok(());
+        }
+        self.warm();
+        let result = self.ask_sources(deadline).await;
+        self.rounds.fetch_add(1, Ordering::Release);
+        result
+    }
+
+    async fn ask_sources(&self, deadline: Deadline) -> Result<(), NetError> {
         let have = self.newest();
         let (above, base) =
             have.as_ref().map_or((0, None), |have| (have.document().height, Some(*have.digest())));
@@ -61,10 +102,13 @@ impl Net {
         let mut answered = 0;
         let mut last = NetError::NoDirectory("no source is known".to_owned());
         for source in self.sources(have.as_deref()) {
-            let reply = match ask(&self.pool, source.key, &source.addresses, &request).await {
+            if deadline.has_passed() {
+                break;
+            }
+            let reply = match self.ask_source(&source, &request, deadline).await {
                 Ok(reply) => reply,
                 Err(error) => {
-                    last = NetError::Ask(error);
+                    last = error;
                     continue;
                 }
             };
@@ -79,20 +123,47 @@ impl Net {
         if answered > 0 && self.newest().is_some() { Ok(()) } else { Err(last) }
     }
 
+    /// Asks one source; a guard that does not answer is known to be down from then on.
+    async fn ask_source(
+        &self,
+        source: &Source,
+        request: &DirectoryRequest,
+        deadline: Deadline,
+    ) -> Result<DirectoryReply, NetError> {
+        if source.role == Role::Guard {
+            let link = self.pool.link(source.key, &source.addresses);
+            match deadline.within(LINK_WITHIN).wait(link).await {
+                Some(Ok(_)) => lock(&self.paths).handle_guard_reachable(self.now(), source.key),
+                None if deadline.has_passed() => return Err(late()),
+                lost => {
+                    lock(&self.paths).handle_guard_unreachable(self.now(), source.key);
+                    let error = lost.and_then(Result::err).unwrap_or(LinkError::Unreachable);
+                    return Err(error.into());
+                }
+            }
+        }
+        let answer = ask(&self.pool, source.key, &source.addresses, request);
+        let answer = deadline.within(ANSWER_WITHIN).wait(answer).await;
+        Ok(answer.ok_or_else(late)??)
+    }
+
     fn sources(&self, have: Option<&VerifiedDocument>) -> Vec<Source> {
         let mut sources: Vec<Source> = Vec::new();
         if let Some(have) = have {
             let guards = lock(&self.paths).guards_in_use();
             let entries = guards.iter().filter_map(|guard| have.document().node(guard));
-            sources.extend(
-                entries.map(|node| Source { key: node.id, addresses: node.addresses.clone() }),
-            );
+            sources.extend(entries.map(|node| Source {
+                role: Role::Guard,
+                key: node.id,
+                addresses: node.addresses.clone(),
+            }));
         }
         let mut authorities: Vec<Source> = self
             .genesis
             .authorities
             .iter()
             .map(|authority| Source {
+                role: Role::Authority,
                 key: NodeId::from_bytes(*authority.id.as_bytes()),
                 addresses: authority.addresses.clone(),
             })
@@ -138,7 +209,8 @@ impl Net {
 
     /// Draws paths from a newer anchor if its time has come; on disk before it is used.
     pub(super) fn advance_anchor(&self) -> Result<(), NetError> {
-        let changed = lock(&self.documents).advance(self.now());
+        let now = self.now();
+        let changed = lock(&self.documents).advance(now);
         if let Some(pending) = &changed.pending {
             self.keep.keep_pending(pending).map_err(NetError::Keep)?;
         }

@@ -178,7 +178,8 @@ mod tests {
         let changed = documents.advance(at(600));
         assert!(changed.anchor.is_none() && changed.pending.is_some());
         assert_eq!(documents.advance(at(600)), Changed::default(), "written once");
-        let kept = Kept { document, anchor: first.anchor, pending: changed.pending, paths: None };
+        let (anchor, pending) = (first.anchor, changed.pending);
+        let kept = Kept { document, anchor, pending, ..Kept::default() };
         (chain, documents, kept)
     }
 

@@ -1,6 +1,7 @@
 //! What the path machine asks of its driver: guards kept, silent guards probed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::path::{FailedHop, Failure, Hop, Path, PathEvent};
@@ -31,6 +32,29 @@ impl Net {
         };
         probes.into_iter().for_each(|guard| self.probe(guard));
         bytes.map_or(Ok(()), |bytes| self.keep.keep_paths(&bytes).map_err(NetError::Keep))
+    }
+
+    /// Keeps who failed lately, so that the next process does not pay for it again. If that fails,
+    /// nothing but time is lost.
+    pub(super) fn keep_health(&self) {
+        let bytes = lock(&self.paths).health(self.now()).encode();
+        if let Err(error) = self.keep.keep_health(&bytes) {
+            tracing::debug!(%error, "who failed lately was not kept");
+        }
+    }
+
+    /// Calls the guards in use once, at the first use of the network.
+    pub(super) fn warm(&self) {
+        if !self.warmed.swap(true, Ordering::Relaxed) {
+            self.call_guards();
+        }
+    }
+
+    /// Calls all guards in use at once: where the first is dead, it is known at the same time
+    /// whether the second is. They are the ones that know this client anyway.
+    pub(super) fn call_guards(&self) {
+        let guards = lock(&self.paths).guards_in_use();
+        guards.into_iter().for_each(|guard| self.probe(guard));
     }
 
     /// Tells the machine the time, so that it says which guards to probe.

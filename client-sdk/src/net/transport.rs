@@ -14,21 +14,24 @@ use enjambre_protocol::service::{ServiceReply, ServiceRequest};
 use enjambre_protocol::wire;
 
 use super::{Net, NetError, lock};
+use crate::deadline::Deadline;
 
-/// Tries of one request: enough to get round two dead nodes of twelve.
-const TRIES: usize = 6;
+/// Tries of one request: enough to get round half of twelve nodes.
+const TRIES: usize = 8;
 
-/// How long all tries of one request may take together: what one silent try takes, and as much
-/// again for others.
-const TRIES_FACTOR: u32 = 2;
+/// How long all tries of one request may take together: what one silent try takes, and twice as
+/// much again for others.
+const TRIES_FACTOR: u32 = 3;
 
 /// Failures of the edge to the destination after which it counts as unreachable: two exits agree.
 const DESTINATION_FAILURES: usize = 2;
 
 /// How long the guard's link may take to make.
-pub(super) const LINK_WITHIN: Duration = Duration::from_secs(5);
+///
+/// Three seconds: a handshake with one lost packet on a line with half a second of delay.
+pub(super) const LINK_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a read may take to begin, and each frame after it: three hops and a look into a
+/// How long a read may take to begin, and each part after it; heartbeats are no part of it: three hops and a look into a
 /// database, with room for a slow line.
 const READ_WITHIN: Duration = Duration::from_secs(4);
 
@@ -64,6 +67,42 @@ enum Ended {
     Reset(ResetReason),
     /// Nobody told anything.
     Silent(&'static str),
+    /// The caller's time was over before a hop could be blamed for being silent.
+    OutOfTime,
+}
+
+/// How long one try waits for its answer.
+///
+/// Every part of the answer gives it `within` more, a heartbeat does not: a one-shot request has
+/// nothing to wait for that takes so long. Nothing gives it more than the deadline.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    within: Duration,
+    silent_until: Deadline,
+    deadline: Deadline,
+}
+
+impl Patience {
+    fn new(within: Duration, deadline: Deadline) -> Self {
+        Self { within, silent_until: Deadline::after(within), deadline }
+    }
+
+    /// What a frame gave; `None` for a part of something longer.
+    fn heard(&mut self, item: Option<&Item>) {
+        if item.is_none() {
+            self.silent_until = Deadline::after(self.within);
+        }
+    }
+
+    /// What it means that its time is over.
+    fn over(self, what: &'static str) -> Ended {
+        if self.deadline.has_passed() { Ended::OutOfTime } else { Ended::Silent(what) }
+    }
+
+    /// Waits for something until the time is over.
+    async fn wait<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        self.silent_until.min(self.deadline).wait(work).await
+    }
 }
 
 /// What a request waits for.
@@ -73,6 +112,18 @@ pub(crate) enum Waits {
     Read,
     /// A majority of a swarm.
     Write,
+}
+
+/// On which terms a request is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) waits: Waits,
+    /// The class of the frames that the answer comes in.
+    pub(crate) reply_class: SizeClass,
+    /// Bytes of the answer at most.
+    pub(crate) reply_max: usize,
+    /// When it has ended.
+    pub(crate) deadline: Deadline,
 }
 
 impl Waits {
@@ -85,16 +136,29 @@ impl Waits {
 }
 
 impl Net {
-    /// Asks `destination` through a path that nothing with another `key` shares. `reply_max` bounds
-    /// the answer in bytes; its frames are of `reply_class`.
+    /// Asks `destination` through a path that nothing with another `key` shares.
     pub(crate) async fn request(
         &self,
         key: &IsolationKey,
         destination: NodeId,
         request: &ServiceRequest,
-        waits: Waits,
-        reply_class: SizeClass,
-        reply_max: usize,
+        terms: Terms,
+    ) -> Result<Answer, NetError> {
+        let mut tries = 0;
+        let result = self.try_request(key, destination, request, terms, &mut tries).await;
+        if tries > 1 || result.is_err() {
+            self.keep_health();
+        }
+        result
+    }
+
+    async fn try_request(
+        &self,
+        key: &IsolationKey,
+        destination: NodeId,
+        request: &ServiceRequest,
+        terms: Terms,
+        tries: &mut usize,
     ) -> Result<Answer, NetError> {
         let bytes = wire::encode(request);
         let class =
@@ -103,34 +167,36 @@ impl Net {
         let mut clock = None;
         let mut destination_failures = 0;
         let mut refreshed = false;
-        let until = Instant::now() + waits.within() * TRIES_FACTOR;
-        for number in 0..TRIES {
-            if number > 0 && Instant::now() > until {
-                break;
-            }
+        let within = terms.waits.within();
+        let deadline = terms.deadline.within(within * TRIES_FACTOR);
+        while *tries < TRIES && !deadline.has_passed() {
+            *tries += 1;
             let path = self.draw(key, destination)?;
-            let Some((packet, opener)) = self.build(&path, class, reply_class, &bytes) else {
+            let Some((packet, opener)) = self.build(&path, class, terms.reply_class, &bytes) else {
                 // A hop of the anchor that the newest document no longer lists.
                 if !refreshed {
                     refreshed = true;
-                    self.refresh().await?;
+                    self.refresh(deadline).await?;
                 }
                 self.charge_unlisted(&path);
                 "a hop has left the network".clone_into(&mut last);
                 continue;
             };
             let began = Instant::now();
-            let ended = self.attempt(&path, packet, opener, waits.within(), reply_max).await;
+            let patience = Patience::new(within, deadline);
+            let ended = self.attempt(&path, packet, opener, patience, terms.reply_max).await;
             let now = self.now();
             tracing::debug!(ms = began.elapsed().as_millis(), "one try");
             match ended {
                 Ended::Answered(reply) => {
                     lock(&self.paths).handle_success(now, &path);
-                    let reply = wire::decode(&reply, reply_max).map_err(|_| NetError::Malformed)?;
+                    let reply =
+                        wire::decode(&reply, terms.reply_max).map_err(|_| NetError::Malformed)?;
                     return Ok(Answer { reply, path: PathTaken::of(&path) });
                 }
                 Ended::GuardLost(error) => {
                     lock(&self.paths).handle_guard_unreachable(now, path.guard());
+                    self.call_guards();
                     last = format!("guard: {error}");
                 }
                 Ended::Told(OnionHop::Destination, error) => return Err(NetError::Refused(error)),
@@ -146,7 +212,7 @@ impl Net {
                     }
                     if is_about_keys(&error) && !refreshed {
                         refreshed = true;
-                        self.refresh().await?;
+                        self.refresh(deadline).await?;
                     }
                 }
                 Ended::Reset(reason) => {
@@ -158,9 +224,10 @@ impl Net {
                     );
                     if !refreshed {
                         refreshed = true;
-                        self.refresh().await?;
+                        self.refresh(deadline).await?;
                     }
                 }
+                Ended::OutOfTime => break,
                 Ended::Silent(what) => {
                     last = what.to_owned();
                     lock(&self.paths).handle_failure(now, &path, Failure::Silent);
@@ -170,10 +237,13 @@ impl Net {
                 break;
             }
         }
-        match clock {
-            Some(node) => Err(NetError::Clock { here: crate::system::now(), node }),
-            None => Err(NetError::Unreachable { node: destination, last }),
+        if let Some(node) = clock {
+            return Err(NetError::Clock { here: crate::system::now(), node });
         }
+        if last.is_empty() {
+            "no answer in time".clone_into(&mut last);
+        }
+        Err(NetError::Unreachable { node: destination, last })
     }
 
     fn draw(&self, key: &IsolationKey, node: NodeId) -> Result<Path, NetError> {
@@ -182,6 +252,7 @@ impl Net {
             self.destination(newest.document(), node).ok_or(NetError::UnknownNode { node })?;
         self.advance_anchor()?;
         self.tick();
+        self.warm();
         let path =
             self.with_rng(|rng| lock(&self.paths).draw(self.now(), key, &destination, rng))?;
         self.keep_paths()?;
@@ -214,7 +285,7 @@ impl Net {
         path: &Path,
         packet: Packet,
         mut opener: ReplyOpener,
-        within: Duration,
+        mut patience: Patience,
         reply_max: usize,
     ) -> Ended {
         let guard = path.guard();
@@ -222,12 +293,14 @@ impl Net {
             .newest()
             .and_then(|newest| newest.document().node(&guard).map(|node| node.addresses.clone()))
             .unwrap_or_default();
-        let link = match tokio::time::timeout(LINK_WITHIN, self.pool.link(guard, &addresses)).await
-        {
-            Ok(Ok(link)) => link,
-            Ok(Err(error)) => return Ended::GuardLost(error),
-            Err(_) => return Ended::GuardLost(LinkError::Unreachable),
+        let linking = Patience::new(LINK_WITHIN, patience.deadline);
+        let link = match linking.wait(self.pool.link(guard, &addresses)).await {
+            Some(Ok(link)) => link,
+            Some(Err(error)) => return Ended::GuardLost(error),
+            None if patience.deadline.has_passed() => return Ended::OutOfTime,
+            None => return Ended::GuardLost(LinkError::Unreachable),
         };
+        patience = Patience::new(patience.within, patience.deadline);
         lock(&self.paths).handle_guard_reachable(self.now(), guard);
         let sent = async {
             let mut stream = link.open(StreamHead::Onion(packet.class())).await?;
@@ -235,32 +308,38 @@ impl Net {
             stream.send.finish().await?;
             Ok::<_, LinkError>(stream)
         };
-        let stream = match tokio::time::timeout(within, sent).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Ended::GuardLost(error),
-            Err(_) => return Ended::Silent("the guard takes no packet"),
+        let stream = match patience.wait(sent).await {
+            Some(Ok(stream)) => stream,
+            Some(Err(error)) => return Ended::GuardLost(error),
+            None => return patience.over("the guard takes no packet"),
         };
         // The sending half is finished; it is held so that the stream keeps its place.
         let enjambre_link::Stream { send: _sent, recv } = stream;
         let mut frames = Frames::new(recv, opener.reply_class().bytes());
         let mut assembler = ReplyAssembler::new(reply_max);
         loop {
-            let frame = match tokio::time::timeout(within, frames.next()).await {
-                Ok(Ok(Some(frame))) => frame,
-                Ok(Ok(None)) => return Ended::Silent("the answer broke off"),
-                Ok(Err(LinkError::Reset(code))) => {
+            let frame = match patience.wait(frames.next()).await {
+                Some(Ok(Some(frame))) => frame,
+                Some(Ok(None)) => return Ended::Silent("the answer broke off"),
+                Some(Err(LinkError::Reset(code))) => {
                     return code
                         .refusal()
                         .map_or(Ended::Silent("the guard reset the stream"), Ended::Reset);
                 }
-                Ok(Err(LinkError::Busy)) => return Ended::Told(OnionHop::Guard, OnionError::Busy),
-                Ok(Err(_)) => return Ended::Silent("the link to the guard broke"),
-                Err(_) => return Ended::Silent("no answer in time"),
+                Some(Err(LinkError::Busy)) => {
+                    return Ended::Told(OnionHop::Guard, OnionError::Busy);
+                }
+                Some(Err(_)) => return Ended::Silent("the link to the guard broke"),
+                None => return patience.over("no answer in time"),
             };
             let Ok(opened) = opener.open(frame) else {
                 return Ended::Silent("a frame does not open");
             };
-            match assembler.push(opened) {
+            let item = assembler.push(opened);
+            if let Ok(item) = &item {
+                patience.heard(item.as_ref());
+            }
+            match item {
                 Ok(Some(Item::Reply(reply))) => return Ended::Answered(reply),
                 Ok(Some(Item::Failed { from_hop, error })) => return Ended::Told(from_hop, error),
                 Ok(Some(Item::Heartbeat(_)) | None) => {}
@@ -294,4 +373,39 @@ fn failure_of(hop: OnionHop, error: &OnionError) -> Failure {
 /// Whether a newer directory may help: a node drew new keys, or is not known to another.
 const fn is_about_keys(error: &OnionError) -> bool {
     matches!(error, OnionError::NextRefused { .. } | OnionError::NextUnknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(1000);
+
+    #[test]
+    fn part_of_an_answer_gives_more_time_and_a_heartbeat_none() {
+        let mut patience = Patience::new(WITHIN, Deadline::after(WITHIN * 2));
+        // As if the time had begun long ago.
+        let began = Deadline::after(Duration::from_secs(1));
+        patience.silent_until = began;
+        for _ in 0..100 {
+            patience.heard(Some(&Item::Heartbeat(Vec::new())));
+        }
+        assert_eq!(patience.silent_until, began);
+        patience.heard(None);
+        assert!(patience.silent_until > began);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_waited_for_beyond_the_deadline_and_nobody_is_blamed_for_it() {
+        let patience = Patience::new(WITHIN, Deadline::after(Duration::ZERO));
+        assert!(patience.wait(std::future::pending::<()>()).await.is_none());
+        assert!(matches!(patience.over("no answer in time"), Ended::OutOfTime));
+    }
+
+    #[tokio::test]
+    async fn silence_before_the_deadline_is_blamed_on_the_path() {
+        let patience = Patience::new(Duration::ZERO, Deadline::after(WITHIN));
+        assert!(patience.wait(std::future::pending::<()>()).await.is_none());
+        assert!(matches!(patience.over("no answer in time"), Ended::Silent(_)));
+    }
 }

@@ -24,17 +24,20 @@ pub enum MetaKey {
     PendingAnchor,
     /// Guards and second layer.
     Paths,
+    /// Who failed lately.
+    PathHealth,
 }
 
 impl MetaKey {
     /// What means nothing in another network.
-    pub const OF_NETWORK: [Self; 6] = [
+    pub const OF_NETWORK: [Self; 7] = [
         Self::Genesis,
         Self::NetworkCard,
         Self::Directory,
         Self::Anchor,
         Self::PendingAnchor,
         Self::Paths,
+        Self::PathHealth,
     ];
 
     const fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl MetaKey {
             Self::Anchor => "anchor",
             Self::PendingAnchor => "pending-anchor",
             Self::Paths => "paths",
+            Self::PathHealth => "path-health",
         }
     }
 }

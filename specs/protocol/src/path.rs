@@ -43,7 +43,7 @@ mod tests;
 
 pub use anchor::{Anchor, AnchorMachine, AnchorParams};
 pub use candidate::{Candidate, Destination, PathParams, Prefix};
-pub use health::Rate;
+pub use health::{PATH_HEALTH_MAX, PathHealth, Rate};
 pub use machine::PathMachine;
 pub use rule::{Hop, Rule};
 pub use state::{GUARDS_MAX, MIDDLES_MAX, MISSING_FOR, Member, PATH_STATE_MAX, PathState, Retired};

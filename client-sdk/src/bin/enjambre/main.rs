@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options, output: Output) -> Result<(), Failure> {
-    let client = Client::open(&options.config()?)?;
+    let client = Client::open(&options.config()?)?.with_deadline(options.deadline);
     let result = match options.command {
         Command::Network(command) => network::run(&client, command, output).await,
         Command::Account(command) => account::run(&client, command, output).await,

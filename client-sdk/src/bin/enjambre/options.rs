@@ -1,12 +1,16 @@
 //! What can be typed: options for all commands, and the commands.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use enjambre_sdk::types::ClientConfig;
 
 use crate::output::Failure;
 use crate::{account, contact, network, receive, send, status};
+
+/// The longest time-out: a day.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Messages between people who have only a random id, through a network that sees neither both ends
 /// nor the content.
@@ -29,6 +33,11 @@ pub(crate) struct Options {
     /// Print objects for programs instead of lines for people.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    /// How long to wait for the network before saying what is missing: 10s, 2m. Files get a second
+    /// more for each 125 kB.
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) deadline: Duration,
 
     /// What to do.
     #[command(subcommand)]
@@ -73,4 +82,40 @@ fn default_home() -> Option<PathBuf> {
     std::env::home_dir()
         .filter(|home| home.is_absolute())
         .map(|home| home.join(".local/share/enjambre"))
+}
+
+/// A number and its unit.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "write a number and a unit: 30s".to_owned())?;
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        "h" => Duration::from_secs(number.saturating_mul(3600)),
+        _ => return Err("the unit is one of ms, s, m, h: 30s".to_owned()),
+    };
+    if duration > TIMEOUT_MAX {
+        return Err("a day is the longest time".to_owned());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_and_an_end() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("24h"), Ok(TIMEOUT_MAX));
+        for text in
+            ["", "s", "30", "-1s", "1d", "25h", "99999999999999999999s", "18446744073709551615h"]
+        {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
 }

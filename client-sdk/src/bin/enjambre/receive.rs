@@ -10,10 +10,8 @@ use enjambre_protocol::identity::is_deceptive;
 use enjambre_sdk::types::{ReceiveMode, ReceiveOptions, ReceivedMessage};
 use enjambre_sdk::{Client, Error, ErrorKind};
 
+use crate::options::parse_duration;
 use crate::output::{Failure, Output, time};
-
-/// The longest time-out: a day.
-const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How to receive.
 #[derive(Args, Debug)]
@@ -121,39 +119,9 @@ fn printable(text: &str) -> String {
     shown
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "write a number and a unit: 30s".to_owned())?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.saturating_mul(60)),
-        "h" => Duration::from_secs(number.saturating_mul(3600)),
-        _ => return Err("the unit is one of ms, s, m, h: 30s".to_owned()),
-    };
-    if duration > TIMEOUT_MAX {
-        return Err("a day is the longest time: use --follow".to_owned());
-    }
-    Ok(duration)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_a_unit_and_an_end() {
-        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(parse_duration("24h"), Ok(TIMEOUT_MAX));
-        for text in
-            ["", "s", "30", "-1s", "1d", "25h", "99999999999999999999s", "18446744073709551615h"]
-        {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn terminal_commands_in_a_message_are_not_obeyed() {

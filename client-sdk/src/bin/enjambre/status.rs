@@ -87,7 +87,11 @@ fn path_lines(paths: &PathsStatus) -> Vec<String> {
     });
     let mut lines = vec![format!("paths:     from {from}, {} second hops", paths.middles.len())];
     lines.extend(paths.guards.iter().map(|guard| {
-        let away = if guard.listed { "" } else { ", not listed at present" };
+        let away = match (guard.listed, guard.silent) {
+            (false, _) => ", not listed at present",
+            (true, true) => ", does not answer at present",
+            (true, false) => "",
+        };
         let (since, until) = (time(guard.since.as_millis()), time(guard.expires.as_millis()));
         format!("  guard {} since {since}, until {until}{away}", guard.node.short())
     }));

@@ -1,12 +1,17 @@
 //! What went wrong lately: charges that fade, guards that are down, guards that carry too little.
 //!
-//! All of it is forgotten when the client stops, and none of it decides which rules are kept.
+//! All of it fades within minutes, also while it is stored, and none of it decides which rules are
+//! kept.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use crate::id::NodeId;
 use crate::time::Timestamp;
+
+mod stored;
+
+pub use stored::{PATH_HEALTH_MAX, PathHealth};
 
 /// The whole charge of one failure. Divides into the halves of three edges.
 pub(super) const FAILURE: u32 = 24;
@@ -150,6 +155,11 @@ impl Reach {
     /// When the next of `wanted` is due.
     pub(super) fn next_due(&self, wanted: &[NodeId]) -> Option<Timestamp> {
         wanted.iter().filter_map(|node| Some(self.down.get(node)?.probe_at)).min()
+    }
+
+    /// Forgets the guards that are none any more.
+    pub(super) fn retain(&mut self, is_guard: impl Fn(&NodeId) -> bool) {
+        self.down.retain(|node, _| is_guard(node));
     }
 
     pub(super) fn forget(&mut self, node: &NodeId) {

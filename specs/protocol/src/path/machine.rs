@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rand_core::CryptoRng;
 
 use super::candidate::{Candidate, Destination, Relays};
-use super::health::{Charges, FAILURE, Rate, Reach};
+use super::health::{Charges, FAILURE, PathHealth, Rate, Reach};
 use super::select::{Selected, Selector, Wish};
 use super::state::{PathState, Retired};
 use super::status::{GuardStatus, GuardUse, PathEvent, PathStatus};
@@ -87,6 +87,21 @@ impl PathMachine {
         };
         machine.state.restore(now);
         machine
+    }
+
+    /// Takes up what was known of failures when it was last persisted; to be called first.
+    #[must_use]
+    pub fn with_health(mut self, health: PathHealth, now: Timestamp) -> Self {
+        (self.charges, self.reach) = health.restore(now);
+        let guards = &self.state.guards;
+        self.reach.retain(|node| guards.iter().any(|guard| guard.node == *node));
+        self
+    }
+
+    /// What to persist of failures, for a client that stops soon: without it, the next start pays
+    /// for the same dead nodes again. Nothing depends on it.
+    pub fn health(&self, now: Timestamp) -> PathHealth {
+        PathHealth::of(&self.charges, &self.reach, now)
     }
 
     /// What to persist.

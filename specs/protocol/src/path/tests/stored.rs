@@ -1,13 +1,16 @@
 //! What is persisted: enough to go on exactly as before, and harmless when it is not ours.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use rand_core::Rng;
 
-use super::world::{Shape, at, days, diverse, events, key, machine, node, random, rng};
+use super::world::{Shape, at, days, diverse, events, key, machine, node, random, rng, tries};
+use crate::id::NodeId;
 use crate::path::{
-    Destination, GUARDS_MAX, Member, PATH_STATE_MAX, PathEvent, PathMachine, PathState,
+    Destination, GUARDS_MAX, Member, PATH_HEALTH_MAX, PATH_STATE_MAX, PathEvent, PathHealth,
+    PathMachine, PathState,
 };
 use crate::time::Timestamp;
 
@@ -173,4 +176,68 @@ fn same_seed_gives_the_same_run() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn restarted_client_goes_round_the_nodes_that_were_dead() {
+    let relays = diverse(12, 2);
+    let mut rng = rng(5);
+    let mut first = machine(&relays, at(0), &mut rng);
+    let to = Destination::from(&relays[0]);
+    let dead: BTreeSet<NodeId> = first.guards_in_use().into_iter().collect();
+    assert!(tries(&mut first, at(0), &key(1), &to, &dead, 30, &mut rng).unwrap() > 1);
+    let (state, health) = (first.state().clone(), first.health(at(40)).encode());
+
+    let restart = |health: PathHealth, now| {
+        let mut rng = super::world::rng(6);
+        let mut machine = PathMachine::new(state.clone(), now).with_health(health, now);
+        machine.handle_directory(now, &relays, &mut rng);
+        let path = machine.draw(now, &key(2), &to, &mut rng).unwrap();
+        (machine, path)
+    };
+    let stored = || PathHealth::decode(&health).unwrap();
+    let (_, path) = restart(stored(), at(41));
+    assert!(!dead.contains(&path.guard()));
+    let (_, path) = restart(PathHealth::default(), at(41));
+    assert!(dead.contains(&path.guard()), "without it the same guards are tried first");
+    // The first failure is probed for after 30 s, and counts for 10 minutes after that.
+    let (_, path) = restart(stored(), at(41 + 640));
+    assert!(dead.contains(&path.guard()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn hostile_health_is_put_into_bounds_and_keeps_no_path_away(
+        nodes in proptest::collection::vec((0usize..1500, any::<u32>(), any::<u64>()), 0..1500),
+        seed in any::<u64>(),
+    ) {
+        let charged: Vec<_> = nodes.iter().map(|&(i, charge, since)| serde_json::json!({
+            "node": node(i), "charge": charge, "since": Timestamp::from_millis(since),
+        })).collect();
+        let down: Vec<_> = nodes.iter().map(|&(i, failures, probe_at)| serde_json::json!({
+            "node": node(i), "failures": failures, "probe_at": Timestamp::from_millis(probe_at),
+        })).collect();
+        let unreached: Vec<_> = nodes.iter().map(|&(i, _, since)| serde_json::json!({
+            "node": node(i), "since": Timestamp::from_millis(since),
+        })).collect();
+        let health = serde_json::json!({
+            "charged": charged, "down": down, "unreached": unreached,
+            "answered": Timestamp::from_millis(u64::MAX), "grew_blindly": null,
+        });
+        let health: PathHealth = serde_json::from_value(health).unwrap();
+        let relays = diverse(12, 2);
+        let mut rng = rng(seed);
+        let state = machine(&relays, at(0), &mut rng).state().clone();
+        let mut machine = PathMachine::new(state, at(1)).with_health(health, at(1));
+        machine.handle_directory(at(1), &relays, &mut rng);
+        for (errand, relay) in (0..).zip(&relays) {
+            let to = Destination::from(relay);
+            prop_assert!(machine.draw(at(2), &key(errand), &to, &mut rng).is_ok());
+        }
+        let stored = machine.health(at(2)).encode();
+        prop_assert!(stored.len() <= PATH_HEALTH_MAX);
+        prop_assert!(PathHealth::decode(&stored).is_ok());
+    }
 }

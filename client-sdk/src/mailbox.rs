@@ -4,6 +4,8 @@
 //! A member's word counts only as far as its signature goes: receipts are checked against the
 //! directory here, and a write succeeds when they make it durable by the swarm's own rule.
 
+mod reading;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ use tokio::task::JoinSet;
 
 use crate::deadline::Deadline;
 use crate::net::{Net, NetError, PathTaken, Terms, Waits};
+
+pub(crate) use reading::{Answers, Teller};
 
 /// Bytes of an answer: a full page of records, or a chunk, with its fields.
 const REPLY_MAX: usize = RETRIEVE_MAX + (256 << 10);

@@ -28,6 +28,7 @@ use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
 use self::documents::Documents;
+use crate::deadline::Deadline;
 use crate::system as clock;
 
 pub(crate) use documents::restore as restore_document;
@@ -176,6 +177,8 @@ pub(crate) struct Net {
     /// One refresh at a time, and how many have ended.
     refreshing: tokio::sync::Mutex<()>,
     rounds: AtomicU64,
+    /// Until when what several sources said of a late document is believed.
+    late_heard: Mutex<Option<Deadline>>,
     /// Whether the guards in use were all called once.
     warmed: AtomicBool,
     /// Tries to reach guards that did not answer.
@@ -220,6 +223,7 @@ impl Net {
             keep,
             refreshing: tokio::sync::Mutex::new(()),
             rounds: AtomicU64::new(0),
+            late_heard: Mutex::default(),
             warmed: AtomicBool::new(false),
             probes: Mutex::default(),
         };

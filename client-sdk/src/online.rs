@@ -5,25 +5,26 @@ use std::sync::Arc;
 
 use enjambre_protocol::Retry;
 use enjambre_protocol::directory::Genesis;
-use enjambre_protocol::id::Digest;
+use enjambre_protocol::id::{Digest, NetworkId, NodeId};
 use enjambre_protocol::identity::{
     AccountId, Bundle, ContactPin, DeviceList, PinError, PublishedIdentity, RecoveryPhrase, Rights,
     SubAccountToken, VerifiedIdentity,
 };
 use enjambre_protocol::mailbox::{
-    Author, Authorization, Call, MailboxError, Mutation, Namespace, Op, Reply, RetrieveCall, Scope,
-    StoreCall, Ttl, Written,
+    Author, Authorization, Call, MailboxError, Mutation, Namespace, Op, Page, Reply, RetrieveCall,
+    Scope, StoreCall, Ttl, Written,
 };
 use enjambre_protocol::onion::SizeClass;
 use enjambre_protocol::path::IsolationKey;
 use enjambre_protocol::swarm::point;
+use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::{mailbox, wire};
 
 use crate::account::Account;
 use crate::client::{Client, JoinedNetwork};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
-use crate::mailbox::{Subject, SwarmError};
+use crate::mailbox::{Answers, Subject, SwarmError, Teller};
 use crate::net::{Keep, Kept, Net, NetError, Waits};
 use crate::store::{Change, MetaKey, Store, StoreError, StoredIdentity};
 use crate::system;
@@ -39,7 +40,8 @@ const IDENTITY_PAGE: u32 = 80_000;
 /// reaches the age at which it is refused.
 const KEYS_FRESH_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-/// Members asked for keys at least: one alone could hold back the newest.
+/// Members that must have answered before their keys are used where a read quorum cannot be had:
+/// one alone could hold back the newest.
 const KEYS_ASKED: usize = 2;
 
 /// Keeps what the network part must not lose in the home's store.
@@ -123,7 +125,12 @@ pub(crate) fn authorise(account: &Account, scope: Scope, op: Op) -> Authorizatio
 /// What was found of somebody's keys.
 pub(crate) enum Found {
     /// Keys that hold.
-    Keys(Box<VerifiedIdentity>, Vec<u8>),
+    Keys {
+        identity: Box<VerifiedIdentity>,
+        bytes: Vec<u8>,
+        /// Why higher ones may have been missed: a read quorum did not answer.
+        missing: Option<SwarmError>,
+    },
     /// A read quorum of the swarm has none.
     Nothing,
 }
@@ -186,7 +193,9 @@ impl Client {
         let deadline = self.deadline();
         let net = self.net(deadline).await?;
         let previous = match find_keys(&net, &id.to_bytes(), &id, deadline).await? {
-            Found::Keys(identity, _) => Some(identity.list),
+            Found::Keys { identity, missing: None, .. } => Some(identity.list),
+            // A list after one that is not the last would contradict the last one for ever.
+            Found::Keys { missing: Some(missing), .. } => return Err(missing.into()),
             Found::Nothing => None,
         };
         let id = self.prepare_restored(phrase, previous.as_ref())?;
@@ -242,8 +251,8 @@ impl Client {
         }
         let account = self.own_account()?;
         match find_keys(&net, &account.id().to_bytes(), id, deadline).await? {
-            Found::Keys(identity, bytes) => {
-                self.pin(id, &identity.list)?;
+            Found::Keys { identity, bytes, missing } => {
+                self.pin(id, &identity.list, missing)?;
                 let kept = StoredIdentity { bytes, fetched: now };
                 self.store().write(|change| change.set_identity(id, &kept))?;
                 Ok(identity.bundles)
@@ -258,8 +267,19 @@ impl Client {
 
     /// Holds a device list against what is remembered of its account. The first one seen of a
     /// contact must be the one its card names.
-    fn pin(&self, id: &AccountId, list: &DeviceList) -> Result<(), Error> {
+    ///
+    /// Where too few members answered for the highest list to be among those seen, a lower one is no
+    /// reason for alarm.
+    fn pin(
+        &self,
+        id: &AccountId,
+        list: &DeviceList,
+        missing: Option<SwarmError>,
+    ) -> Result<(), Error> {
         let observed = self.store().write(|change| observe(&change, id, list))?;
+        if let (Err(PinError::Lower { .. }), Some(missing)) = (&observed, missing) {
+            return Err(missing.into());
+        }
         observed.map_err(|error| {
             let text = format!(
                 "the keys of this contact are not those remembered ({error}): compare ids with \
@@ -304,68 +324,99 @@ pub(crate) fn observe(
     }
 }
 
-/// Reads an account's outbox from two members at least; from a read quorum before it is said that
-/// there is nothing.
+/// Reads an account's outbox from a read quorum, and takes the highest list and bundle of those
+/// seen: one member alone, or some that lag, could hold back the newest.
 async fn find_keys(
-    net: &Net,
+    net: &Arc<Net>,
     own: &[u8],
     id: &AccountId,
     deadline: Deadline,
 ) -> Result<Found, Error> {
     let swarm = net.swarm(point(id.key()), deadline).await?;
     let key = IsolationKey::new(own, &id.to_bytes(), "keys");
-    let mut best: Option<(VerifiedIdentity, Vec<u8>)> = None;
-    let (mut answered, mut last) = (0, None);
-    for member in net.shuffled(&swarm) {
-        let call = RetrieveCall {
-            account: *id,
-            namespace: Namespace::OUTBOX,
-            after: None,
-            max_bytes: IDENTITY_PAGE,
-            by: None,
-        };
-        let page = match net
-            .call(&key, member, Call::Retrieve(call), Waits::Read, SizeClass::K8, deadline)
-            .await
-        {
-            Ok((Reply::Retrieved(page), _)) => page,
-            Ok(_) => {
-                last = Some(NetError::Malformed.into());
-                continue;
-            }
-            Err(error) => {
-                last = Some(error);
-                continue;
-            }
-        };
-        answered += 1;
+    let mut best = None;
+    let ask = |member, tell| {
+        Ok::<_, Error>(read_outbox(Arc::clone(net), key, member, *id, deadline, tell))
+    };
+    let take = |_, page: Page| {
         for item in page.items {
-            let bytes = item.data.into_bytes();
-            let identity = PublishedIdentity::decode(&bytes)
-                .and_then(|identity| identity.verify(net.network(), id, system::now()));
-            // What does not hold counts as nothing: another member may have what does.
-            let Ok(identity) = identity else { continue };
-            let newer = best.as_ref().is_none_or(|(known, _)| is_newer(&identity, known));
-            if newer {
-                best = Some((identity, bytes));
-            }
+            consider(&mut best, item.data.into_bytes(), net.network(), id, system::now());
         }
-        if answered >= KEYS_ASKED && best.is_some() || answered >= swarm.read_quorum() {
-            break;
+        Ok(())
+    };
+    let answers = net.read(&swarm, deadline, ask, take).await?;
+    conclude(best, answers)
+}
+
+/// What can be said of an account's keys when so many members have answered.
+fn conclude(best: Option<Best>, answers: Answers) -> Result<Found, Error> {
+    match best {
+        Some(Best { identity, bytes }) if answers.is_complete() => {
+            Ok(Found::Keys { identity: Box::new(identity), bytes, missing: None })
         }
+        Some(Best { identity, bytes }) if answers.answered >= KEYS_ASKED => {
+            let missing = Some(answers.into_error());
+            Ok(Found::Keys { identity: Box::new(identity), bytes, missing })
+        }
+        None if answers.is_complete() => Ok(Found::Nothing),
+        Some(_) | None => Err(answers.into_error().into()),
     }
-    match (best, last) {
-        (Some((identity, bytes)), _) => Ok(Found::Keys(Box::new(identity), bytes)),
-        (None, _) if answered >= swarm.read_quorum() => Ok(Found::Nothing),
-        (None, Some(error)) => Err(error.into()),
-        (None, None) => Err(SwarmError::NoSwarm.into()),
+}
+
+/// The highest identity seen so far.
+struct Best {
+    identity: VerifiedIdentity,
+    bytes: Vec<u8>,
+}
+
+/// Takes a record from an outbox if it holds and is higher than what was seen. What does not hold
+/// counts as nothing: another member may have what does.
+fn consider(
+    best: &mut Option<Best>,
+    bytes: Vec<u8>,
+    network: &NetworkId,
+    id: &AccountId,
+    now: Timestamp,
+) {
+    let identity =
+        PublishedIdentity::decode(&bytes).and_then(|identity| identity.verify(network, id, now));
+    let Ok(identity) = identity else { return };
+    if best.as_ref().is_none_or(|best| is_newer(&identity, &best.identity)) {
+        *best = Some(Best { identity, bytes });
+    }
+}
+
+async fn read_outbox(
+    net: Arc<Net>,
+    key: IsolationKey,
+    member: NodeId,
+    account: AccountId,
+    deadline: Deadline,
+    tell: Teller<Page>,
+) -> Result<(), SwarmError> {
+    let call = Call::Retrieve(RetrieveCall {
+        account,
+        namespace: Namespace::OUTBOX,
+        after: None,
+        max_bytes: IDENTITY_PAGE,
+        by: None,
+    });
+    match net.call(&key, member, call, Waits::Read, SizeClass::K8, deadline).await? {
+        (Reply::Retrieved(page), _) => {
+            tell.tell(page).await;
+            Ok(())
+        }
+        _ => Err(NetError::Malformed.into()),
     }
 }
 
 fn is_newer(new: &VerifiedIdentity, known: &VerifiedIdentity) -> bool {
     let order = |identity: &VerifiedIdentity| {
-        let newest = identity.bundles.iter().map(Bundle::created).max();
-        (identity.list.version(), newest)
+        let bundles = identity.bundles.iter().map(|bundle| (bundle.version(), bundle.created()));
+        (identity.list.version(), bundles.max())
     };
     order(new) > order(known)
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,30 @@ fn below_a_quorum_nothing_is_called_complete_or_stored_and_later_nothing_is_miss
 }
 
 #[test]
+fn with_half_of_the_nodes_dead_a_message_is_stored_or_says_what_is_missing() {
+    let network = Network::start(4);
+    network.account("ana");
+    let ben = network.account("ben");
+    network.user("ana", &["send", &ben, "all alive"]);
+    for node in network.nodes().iter().step_by(2) {
+        network.devnet(&["kill", &node.name]);
+        until("the killed process is gone", || !node.is_alive());
+    }
+    for number in 0..3 {
+        let ended = network.run("ana", &["send", &ben, &number.to_string()]);
+        let [report] = ended.lines.as_slice() else { panic!("{ended:?}") };
+        eprintln!("{} after {} ms: {}", report["state"], report["ms"], report["reason"]);
+        if ended.code == 0 {
+            assert_eq!(report["state"], "stored");
+        } else {
+            assert_eq!(&ended.error["kind"], "not-confirmed");
+            let reason = text(&report["reason"]);
+            assert!(reason.contains(" of ") && reason.contains("members"), "{report}");
+        }
+    }
+}
+
+#[test]
 fn command_without_time_keeps_its_message_and_a_later_one_sends_it() {
     let network = Network::start(1);
     network.account("ana");

@@ -27,11 +27,51 @@ const REFRESH_WITHIN: Duration = Duration::from_secs(6);
 /// How long one source may take to answer over its link.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
+/// How long what was heard of several sources about a late document is believed.
+const LATE_PAUSE: Duration = Duration::from_secs(30);
+
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Guard,
     Authority,
+}
+
+/// Who has answered in one round.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    guards: usize,
+    authorities: usize,
+}
+
+impl Heard {
+    fn note(&mut self, role: Role) {
+        match role {
+            Role::Guard => self.guards += 1,
+            Role::Authority => self.authorities += 1,
+        }
+    }
+
+    const fn count(self) -> usize {
+        self.guards + self.authorities
+    }
+
+    /// Whether `wanted` sources have answered; where the newest document is late, two at least, of
+    /// which one is an authority: a guard alone could hold its client on an old document.
+    const fn is_enough(self, wanted: usize, is_late: IsLate) -> bool {
+        let is_confirmed = match is_late {
+            IsLate::No => true,
+            IsLate::Yes => self.authorities > 0 && self.count() >= 2,
+        };
+        self.count() >= wanted && is_confirmed
+    }
+}
+
+/// Whether a newer document should long be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IsLate {
+    No,
+    Yes,
 }
 
 /// A place to ask.
@@ -78,7 +118,8 @@ impl Net {
         Ok(newest)
     }
 
-    /// Asks for a newer document: first the guards in use, then the authorities. Without any
+    /// Asks for a newer document: first the guards in use, then the authorities. Where the one at
+    /// hand is late, a source that has no newer one is not believed alone. Without any
     /// document yet, two authorities at least. Who waits for another's round takes what it brought.
     pub(crate) async fn refresh(&self, deadline: Deadline) -> Result<(), NetError> {
         let before = self.rounds.load(Ordering::Acquire);
@@ -99,7 +140,7 @@ impl Net {
         let request = DirectoryRequest::Latest { above, base };
         let wanted =
             if have.is_some() { 1 } else { FIRST_CONTACTS.min(self.genesis.authorities.len()) };
-        let mut answered = 0;
+        let mut heard = Heard::default();
         let mut last = NetError::NoDirectory("no source is known".to_owned());
         for source in self.sources(have.as_deref()) {
             if deadline.has_passed() {
@@ -113,14 +154,33 @@ impl Net {
                 }
             };
             match self.take(reply, have.as_deref()) {
-                Ok(()) => answered += 1,
+                Ok(()) => heard.note(source.role),
                 Err(error) => last = error,
             }
-            if answered >= wanted && self.newest().is_some() {
-                return Ok(());
+            if self.newest().is_some() && heard.is_enough(wanted, self.is_late()) {
+                break;
             }
         }
-        if answered > 0 && self.newest().is_some() { Ok(()) } else { Err(last) }
+        if heard.count() == 0 || self.newest().is_none() {
+            return Err(last);
+        }
+        if self.is_late() == IsLate::Yes {
+            // Several agree, or all there is was asked: that has to do for a while.
+            *lock(&self.late_heard) = Some(Deadline::after(LATE_PAUSE));
+        }
+        Ok(())
+    }
+
+    /// Whether the newest document is so old that a source which has none is not believed alone.
+    fn is_late(&self) -> IsLate {
+        let was_heard = lock(&self.late_heard).is_some_and(|until| !until.has_passed());
+        let late = |newest: &VerifiedDocument| {
+            self.genesis.params.is_late(newest.document().time, clock::now())
+        };
+        match self.newest() {
+            Some(newest) if late(&newest) && !was_heard => IsLate::Yes,
+            _ => IsLate::No,
+        }
     }
 
     /// Asks one source; a guard that does not answer is known to be down from then on.
@@ -244,5 +304,30 @@ impl Net {
             lock(&self.paths).handle_directory(self.now(), &candidates, rng);
         });
         self.keep_paths()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(guards: usize, authorities: usize) -> Heard {
+        Heard { guards, authorities }
+    }
+
+    #[test]
+    fn one_guard_is_enough_unless_the_document_is_late() {
+        assert!(heard(1, 0).is_enough(1, IsLate::No));
+        assert!(!heard(1, 0).is_enough(1, IsLate::Yes));
+        assert!(!heard(2, 0).is_enough(1, IsLate::Yes), "guards do not answer for each other");
+        assert!(heard(1, 1).is_enough(1, IsLate::Yes));
+        assert!(heard(0, 2).is_enough(1, IsLate::Yes));
+        assert!(!heard(0, 1).is_enough(1, IsLate::Yes));
+    }
+
+    #[test]
+    fn first_start_asks_as_many_as_are_wanted() {
+        assert!(!heard(0, 1).is_enough(2, IsLate::No));
+        assert!(heard(0, 2).is_enough(2, IsLate::No));
     }
 }

@@ -64,15 +64,25 @@ pub async fn follow(directory: Arc<Directory>, pool: Pool, stop: CancellationTok
     }
 }
 
-/// Asks the sources in random order; whether one of them answered.
+/// Asks the sources in random order; whether one of them was of use. One that has no news of a
+/// document that is late may hold us on it, so that the next is asked, and has to wait for none.
 async fn follow_once(directory: &Arc<Directory>, pool: &Pool) -> bool {
+    let mut was_late = false;
     for (node, addresses) in sources(directory) {
         let have = directory.newest();
         let (above, base) =
             have.as_ref().map_or((0, None), |have| (have.document().height, Some(*have.digest())));
-        let request = DirectoryRequest::Wait { above, base };
+        let request = if was_late {
+            DirectoryRequest::Latest { above, base }
+        } else {
+            DirectoryRequest::Wait { above, base }
+        };
         let source = node.short();
         match ask(pool, node, &addresses, &request).await {
+            Ok(DirectoryReply::Unchanged { .. }) if is_late(directory) => {
+                was_late = true;
+                tracing::debug!(source, "a directory source has no news though they are due");
+            }
             Ok(reply) => match take(directory, have, reply).await {
                 Ok(()) => return true,
                 Err(error) => tracing::warn!(%error, source, "a directory source is of no use"),
@@ -81,6 +91,13 @@ async fn follow_once(directory: &Arc<Directory>, pool: &Pool) -> bool {
         }
     }
     false
+}
+
+/// Whether a newer document than the newest at hand should long be there.
+fn is_late(directory: &Directory) -> bool {
+    directory.newest().is_some_and(|newest| {
+        directory.genesis().params.is_late(newest.document().time, clock::now())
+    })
 }
 
 /// Fetches the newest document from a source that is known to be ahead.

@@ -8,9 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::crypto;
 use crate::id::{AuthorityId, NetworkId};
 use crate::limits::AUTHORITIES_MAX;
+use crate::time::Timestamp;
 use crate::wire;
 
 const LABEL: &str = "enjambre/genesis/1";
+
+/// Epochs after which a document is late: a round or two may fail, three in a row hardly.
+const LATE_EPOCHS: u32 = 3;
 
 /// Signatures that make a document valid: floor(2n/3) + 1 of n authorities.
 pub const fn threshold(authorities: usize) -> usize {
@@ -106,6 +110,12 @@ impl Params {
     /// [`Params::stale_after_ms`] as a duration.
     pub const fn stale_after(&self) -> Duration {
         Duration::from_millis(self.stale_after_ms)
+    }
+
+    /// Whether a newer document than one made at `made` should long be there. Who says at `now`
+    /// that there is none is then not believed alone.
+    pub fn is_late(&self, made: Timestamp, now: Timestamp) -> bool {
+        now.saturating_since(made) > self.epoch().saturating_mul(LATE_EPOCHS)
     }
 
     fn check(&self) -> Result<(), GenesisError> {
@@ -254,6 +264,14 @@ mod tests {
 
     fn authority(byte: u8) -> AuthorityEntry {
         AuthorityEntry { id: AuthorityId::from_bytes([byte; 32]), addresses: Vec::new() }
+    }
+
+    #[test]
+    fn document_is_late_after_three_epochs() {
+        let (params, made) = (Params::default(), Timestamp::from_secs(1_000));
+        let after = |secs| params.is_late(made, made.saturating_add(Duration::from_secs(secs)));
+        assert_eq!([after(0), after(600), after(1800), after(1801)], [false, false, false, true]);
+        assert!(!params.is_late(made, Timestamp::from_secs(0)));
     }
 
     #[test]

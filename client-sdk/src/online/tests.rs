@@ -1,0 +1,84 @@
+//! What is concluded of a contact's keys, by what members gave.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::*;
+use crate::types::ClientConfig;
+
+const NETWORK: NetworkId = NetworkId::from_bytes([1; 32]);
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(4)
+}
+
+fn answers(answered: usize) -> Answers {
+    Answers::of(answered, 3, 6)
+}
+
+/// The outboxes of an account that was restored, from the first device to the last.
+fn published() -> (AccountId, [Vec<u8>; 3], Account) {
+    let now = system::now();
+    let first = Account::create(&mut rng(), NETWORK, None, now).unwrap();
+    let seed = || first.key().seed().clone();
+    let second = Account::restore(&mut rng(), seed(), NETWORK, Some(first.list()), now).unwrap();
+    let mut renewed = second.clone();
+    renewed.rotate_bundle(&mut rng(), now);
+    let records = [&first, &second, &renewed].map(|account| account.identity().encode());
+    (first.id(), records, second)
+}
+
+fn highest(id: &AccountId, records: &[&Vec<u8>]) -> Option<Best> {
+    let mut best = None;
+    for record in records {
+        consider(&mut best, (*record).clone(), &NETWORK, id, system::now());
+    }
+    best
+}
+
+#[test]
+fn highest_list_and_bundle_are_taken_in_any_order() {
+    let (id, [first, second, renewed], _) = published();
+    let garbage = vec![1, 2, 3];
+    for records in [
+        [&first, &second, &renewed, &garbage],
+        [&renewed, &garbage, &second, &first],
+        [&second, &renewed, &first, &garbage],
+    ] {
+        let best = highest(&id, &records).unwrap();
+        assert_eq!((best.identity.list.version(), best.bytes), (2, renewed.clone()));
+    }
+}
+
+#[test]
+fn that_there_are_no_keys_is_said_by_a_read_quorum_only() {
+    assert!(matches!(conclude(None, answers(3)), Ok(Found::Nothing)));
+    let error = conclude(None, answers(2)).err().unwrap();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unreachable, Retry::Later));
+    assert!(error.to_string().contains("4 of the swarm's 6 members"), "{error}");
+}
+
+#[test]
+fn keys_from_one_member_alone_are_not_used() {
+    let (id, [first, ..], _) = published();
+    let found = |answered| conclude(highest(&id, &[&first]), answers(answered));
+    assert!(found(1).is_err());
+    assert!(matches!(found(2), Ok(Found::Keys { missing: Some(_), .. })));
+    assert!(matches!(found(3), Ok(Found::Keys { missing: None, .. })));
+}
+
+#[test]
+fn lower_list_is_an_alarm_only_when_a_read_quorum_has_no_higher_one() {
+    let (id, [first, ..], second) = published();
+    let temp = tempfile::tempdir().unwrap();
+    let config = ClientConfig { home: temp.path().join("ana"), network: None };
+    let client = Client::open(&config).unwrap();
+    client.add_contact(&id.to_string(), None).unwrap();
+    client.pin(&id, second.list(), None).unwrap();
+    let lower = highest(&id, &[&first]).unwrap().identity.list;
+    let missing = Some(answers(2).into_error());
+    let waits = client.pin(&id, &lower, missing).unwrap_err();
+    assert_eq!((waits.kind(), waits.retry()), (ErrorKind::Unreachable, Retry::Later));
+    let alarm = client.pin(&id, &lower, None).unwrap_err();
+    assert_eq!(alarm.kind(), ErrorKind::ContactChanged);
+}

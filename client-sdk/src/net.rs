@@ -116,6 +116,12 @@ pub(crate) enum NetError {
     /// The destination's answer is none.
     #[error("the node's answer is malformed")]
     Malformed,
+    /// There was more than is read at a time.
+    #[error("{pages} pages were read and there are more: try again to go on")]
+    Endless {
+        /// Pages that were read.
+        pages: usize,
+    },
     /// Guards or documents could not be kept.
     #[error("the local store failed: {0}")]
     Keep(String),
@@ -129,9 +135,11 @@ impl NetError {
             Self::Ask(error) => error.retry(),
             Self::Path(error) => error.retry(),
             Self::Refused(error) => error.retry(),
-            Self::NoDirectory(_) | Self::Stale { .. } | Self::Clock { .. } | Self::Keep(_) => {
-                Retry::Later
-            }
+            Self::NoDirectory(_)
+            | Self::Stale { .. }
+            | Self::Clock { .. }
+            | Self::Endless { .. }
+            | Self::Keep(_) => Retry::Later,
             Self::UnknownNode { .. } | Self::Unreachable { .. } | Self::Malformed => {
                 Retry::Elsewhere
             }

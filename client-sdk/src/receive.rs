@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use enjambre_protocol::Retry;
 use enjambre_protocol::envelope::{self, Address, FileRef, Kind, OpenError, Opened, ReceiptState};
 use enjambre_protocol::id::{Digest, NetworkId, NodeId};
-use enjambre_protocol::identity::PinError;
+use enjambre_protocol::identity::{AccountId, PinError};
 use enjambre_protocol::mailbox::{
     Call, ChunkHash, Item, MailboxError, Namespace, Op, Page, RecordSeq, Reply, Rest, RetrieveCall,
     Scope,
@@ -26,7 +26,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
-use crate::mailbox::SwarmError;
+use crate::mailbox::{Answers, SwarmError, Teller};
 use crate::net::{Net, NetError, Waits};
 use crate::online::{authorise, observe};
 use crate::store::{
@@ -47,9 +47,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The pause of a follower after nobody answered.
 const FOLLOW_PAUSE: Duration = Duration::from_secs(5);
 
-/// A member that takes longer gets company: twice what a slow path needs.
-const HEDGE_AFTER: Duration = Duration::from_millis(1500);
-
 /// Bytes of a numbered file's name without its number: 255, less ` (999).`.
 const NAME_MAX: usize = 248;
 
@@ -62,12 +59,10 @@ const PAGES_MAX: usize = 256;
 /// A follower tries records that did not open again this often: a clock is set, not awaited.
 const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(600);
 
-/// Whether enough members answered.
-#[derive(Clone, Copy, Debug)]
+/// What one look gave.
+#[derive(Debug)]
 struct Look {
-    answered: usize,
-    members: usize,
-    quorum: usize,
+    answers: Answers,
     unreadable: usize,
 }
 
@@ -122,7 +117,7 @@ impl Client {
                     ReceiveMode::Follow => true,
                 };
             // What is owed to others comes after what is read, so that it cannot hold it up.
-            if look.answered >= look.quorum
+            if look.answers.is_complete()
                 && let Err(error) = self.keep_keys_fresh(deadline).await
             {
                 tracing::warn!(%error, "the account's keys were not renewed");
@@ -132,9 +127,9 @@ impl Client {
                 let kept = self.store().read(|view| view.unopened_count())?;
                 let kept = usize::try_from(kept).unwrap_or(usize::MAX);
                 return Ok(ReceiveSummary {
-                    complete: look.answered >= look.quorum,
-                    answered: look.answered,
-                    members: look.members,
+                    complete: look.answers.is_complete(),
+                    answered: look.answers.answered,
+                    members: look.answers.members,
                     unreadable: unreadable + kept,
                     kept,
                 });
@@ -143,65 +138,28 @@ impl Client {
         }
     }
 
-    /// Reads members, all at once, until a read quorum has answered.
+    /// Reads members, all at once, until a read quorum has answered. Each page is kept as it comes.
     async fn look(&self, deadline: Deadline) -> Result<Look, Error> {
         let account = Arc::new(self.own_account()?);
         let net = self.net(deadline).await?;
         let swarm = net.swarm(point(account.id().key()), deadline).await?;
-        let quorum = swarm.read_quorum();
-        let members = swarm.members();
-        let mut waiting = net.shuffled(&swarm).into_iter();
-        let mut under_way = JoinSet::new();
-        let (mut answered, mut extra, mut unreadable) = (0, 0, 0);
-        let mut last: Option<SwarmError> = None;
-        loop {
-            if answered >= quorum {
-                break;
-            }
-            while answered + under_way.len() < quorum + extra
-                && !deadline.has_passed()
-                && let Some(member) = waiting.next()
-            {
-                let after = self.cursor(&account, member)?;
-                under_way.spawn(read_member(
-                    Arc::clone(&net),
-                    Arc::clone(&account),
-                    member,
-                    after,
-                    deadline,
-                ));
-            }
-            if under_way.is_empty() {
-                break;
-            }
-            let ended = match tokio::time::timeout(HEDGE_AFTER, under_way.join_next()).await {
-                Ok(Some(ended)) => ended,
-                Ok(None) => break,
-                Err(_) => {
-                    // Somebody is slow: ask one more, and take whoever is first.
-                    extra += 1;
-                    continue;
-                }
-            };
-            let Ok((member, pages)) = ended else { continue };
-            match pages {
-                Ok(pages) => {
-                    for page in pages {
-                        unreadable +=
-                            self.keep_page(&account, net.network(), member, &page, system::now())?;
-                    }
-                    answered += 1;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a member was not read");
-                    last = Some(error);
-                }
-            }
+        let mut unreadable = 0;
+        let ask = |member, tell| {
+            let after = self.cursor(&account, member)?;
+            let (net, account) = (Arc::clone(&net), Arc::clone(&account));
+            let id = account.id();
+            let source = MemberPages { net, account, member, deadline };
+            Ok::<_, Error>(read_pages(id, after, source, tell))
+        };
+        let take = |member, page: Page| {
+            unreadable += self.keep_page(&account, net.network(), member, &page, system::now())?;
+            Ok(())
+        };
+        let answers = net.read(&swarm, deadline, ask, take).await?;
+        if answers.answered == 0 {
+            return Err(answers.into_error().into());
         }
-        match last {
-            Some(error) if answered == 0 => Err(error.into()),
-            _ => Ok(Look { answered, members: members.len(), quorum, unreadable }),
-        }
+        Ok(Look { answers, unreadable })
     }
 
     fn cursor(&self, account: &Account, member: NodeId) -> Result<Option<mailbox::Cursor>, Error> {
@@ -475,45 +433,64 @@ fn keep_message(
     }
 }
 
-/// Reads one member from its cursor to its end.
-async fn read_member(
+/// Where pages of a mailbox come from.
+trait PageSource: Send {
+    /// The page after a cursor, or the first.
+    fn page(
+        &mut self,
+        after: Option<mailbox::Cursor>,
+    ) -> impl Future<Output = Result<Page, SwarmError>> + Send;
+}
+
+/// One member, over a path of its own.
+struct MemberPages {
     net: Arc<Net>,
     account: Arc<Account>,
     member: NodeId,
-    mut after: Option<mailbox::Cursor>,
     deadline: Deadline,
-) -> (NodeId, Result<Vec<Page>, SwarmError>) {
-    let id = account.id();
-    let key = IsolationKey::new(&id.to_bytes(), member.as_bytes(), "retrieve");
-    let mut pages = Vec::new();
-    while pages.len() < PAGES_MAX {
-        let namespace = Namespace::INBOX;
-        let by = authorise(&account, Scope::One(namespace), Op::Retrieve);
+}
+
+impl PageSource for MemberPages {
+    async fn page(&mut self, after: Option<mailbox::Cursor>) -> Result<Page, SwarmError> {
+        let (id, namespace) = (self.account.id(), Namespace::INBOX);
+        let key = IsolationKey::new(&id.to_bytes(), self.member.as_bytes(), "retrieve");
+        let by = authorise(&self.account, Scope::One(namespace), Op::Retrieve);
         let call =
             RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
-        let call = Call::Retrieve(call);
-        match net.call(&key, member, call, Waits::Read, SizeClass::K8, deadline).await {
-            Ok((Reply::Retrieved(page), _)) => {
-                after = Some(page.cursor);
-                // A record is what its hash names: another one under that hash would hide the true
-                // one that the other members have.
-                let is_true = |item: &Item| {
-                    mailbox::MessageHash::of(&id, namespace, item.data.as_bytes()) == item.hash
-                };
-                if !page.items.iter().all(is_true) {
-                    return (member, Err(NetError::Malformed.into()));
-                }
-                let is_done = page.rest == Rest::Done;
-                pages.push(page);
-                if is_done {
-                    break;
-                }
-            }
-            Ok(_) => return (member, Err(NetError::Malformed.into())),
-            Err(error) => return (member, Err(error)),
+        let (call, class) = (Call::Retrieve(call), SizeClass::K8);
+        match self.net.call(&key, self.member, call, Waits::Read, class, self.deadline).await? {
+            (Reply::Retrieved(page), _) => Ok(page),
+            _ => Err(NetError::Malformed.into()),
         }
     }
-    (member, Ok(pages))
+}
+
+/// Reads from the cursor to the end, and hands on each page that is what it says as it comes.
+async fn read_pages(
+    account: AccountId,
+    mut after: Option<mailbox::Cursor>,
+    mut source: impl PageSource,
+    tell: Teller<Page>,
+) -> Result<(), SwarmError> {
+    // A record is what its hash names: another one under that hash would hide the true one that
+    // the other members have.
+    let is_true = |item: &Item| {
+        mailbox::MessageHash::of(&account, Namespace::INBOX, item.data.as_bytes()) == item.hash
+    };
+    for _ in 0..PAGES_MAX {
+        let page = source.page(after).await?;
+        if !page.items.iter().all(is_true) {
+            return Err(NetError::Malformed.into());
+        }
+        after = Some(page.cursor);
+        let rest = page.rest;
+        tell.tell(page).await;
+        if rest == Rest::Done {
+            return Ok(());
+        }
+    }
+    // The next look goes on where this one ended.
+    Err(NetError::Endless { pages: PAGES_MAX }.into())
 }
 
 /// Fetches every chunk of a file and puts the file together.

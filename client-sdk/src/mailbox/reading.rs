@@ -54,12 +54,19 @@ pub(crate) struct Teller<T> {
 }
 
 #[derive(Debug)]
-enum Told<T> {
+pub(crate) enum Told<T> {
     Part(T),
     Ended(Result<(), SwarmError>),
 }
 
 impl<T> Teller<T> {
+    /// One whose parts come out at the other end.
+    #[cfg(test)]
+    pub(crate) fn pair(member: NodeId, room: usize) -> (Self, mpsc::Receiver<(NodeId, Told<T>)>) {
+        let (tell, told) = mpsc::channel(room);
+        (Self { member, tell }, told)
+    }
+
     /// One more part. Nobody listens any more where others have answered meanwhile.
     pub(crate) async fn tell(&self, part: T) {
         let _ = self.tell.send((self.member, Told::Part(part))).await;

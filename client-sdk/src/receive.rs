@@ -1,60 +1,43 @@
 //! Receiving: members of the own swarm are read until enough answered, records are merged by hash,
 //! opened, kept, and only then is the cursor moved on.
 
+mod files;
+mod pages;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use enjambre_protocol::Retry;
-use enjambre_protocol::envelope::{self, Address, FileRef, Kind, OpenError, Opened, ReceiptState};
+use enjambre_protocol::envelope::{self, Address, Kind, OpenError, Opened, ReceiptState};
 use enjambre_protocol::id::{Digest, NetworkId, NodeId};
-use enjambre_protocol::identity::{AccountId, PinError};
-use enjambre_protocol::mailbox::{
-    Call, ChunkHash, Item, MailboxError, Namespace, Op, Page, RecordSeq, Reply, Rest, RetrieveCall,
-    Scope,
-};
-use enjambre_protocol::onion::SizeClass;
-use enjambre_protocol::path::IsolationKey;
+use enjambre_protocol::identity::PinError;
+use enjambre_protocol::mailbox::{Namespace, Page, RecordSeq};
 use enjambre_protocol::swarm::point;
 use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::{mailbox, wire};
-use tokio::task::JoinSet;
 
+use self::pages::{MemberPages, read_pages};
 use crate::account::Account;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
-use crate::mailbox::{Answers, SwarmError, Teller};
-use crate::net::{Net, NetError, Waits};
-use crate::online::{authorise, observe};
-use crate::store::{
-    Change, Cursor, CursorKey, FileRow, InboxRow, NewFile, NewInboxMessage, StoreError,
-};
+use crate::mailbox::Answers;
+use crate::online::observe;
+use crate::store::{Change, Cursor, CursorKey, InboxRow, NewFile, NewInboxMessage, StoreError};
 use crate::system;
 use crate::types::{
     OutgoingState, ReceiveMode, ReceiveOptions, ReceiveSummary, ReceivedFile, ReceivedMessage,
     Warning,
 };
 
-/// Bytes of records asked for at a time: a hundred short messages.
-const PAGE_BYTES: u32 = 1 << 20;
-
 /// The pause between two looks while waiting for a message.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The pause of a follower after nobody answered.
 const FOLLOW_PAUSE: Duration = Duration::from_secs(5);
-
-/// Bytes of a numbered file's name without its number: 255, less ` (999).`.
-const NAME_MAX: usize = 248;
-
-/// Chunks fetched at a time.
-const CHUNKS_AT_ONCE: usize = 8;
-
-/// Pages read from one member in one look: a bound for a member that never says it is done.
-const PAGES_MAX: usize = 256;
 
 /// A follower tries records that did not open again this often: a clock is set, not awaited.
 const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(600);
@@ -262,18 +245,6 @@ impl Client {
         Ok(shown)
     }
 
-    /// Fetches files of messages that were shown before they could be, or were to be, saved.
-    async fn save_what_is_left(&self, dir: &Path) -> Result<(), Error> {
-        for file in self.store().read(|view| view.files_to_fetch())? {
-            match self.save_file(&file, dir).await {
-                Err(error) if error.kind() == ErrorKind::File => return Err(error),
-                Err(error) => tracing::warn!(%error, "a file was not fetched"),
-                Ok(_) => {}
-            }
-        }
-        Ok(())
-    }
-
     async fn complete(
         &self,
         row: &InboxRow,
@@ -310,19 +281,6 @@ impl Client {
             sent: row.message.sent,
             received: row.message.received,
         })
-    }
-
-    /// Fetches a file's chunks and writes it under a name that is free.
-    async fn save_file(&self, row: &FileRow, dir: &Path) -> Result<PathBuf, Error> {
-        let reference: FileRef = wire::decode(&row.file.reference, row.file.reference.len())
-            .map_err(|_| StoreError::Damaged { what: "file reference" })?;
-        let account = self.own_account()?;
-        let deadline = self.deadline_for(row.file.size);
-        let net = self.net(deadline).await?;
-        let content = fetch_file(&net, &account, &reference, deadline).await?;
-        let path = write_file(dir, &row.file.name, &content)?;
-        self.store().write(|change| change.file_saved(row.key, &path))?;
-        Ok(path)
     }
 
     /// Renews what the account publishes before it runs out. Called when the mailbox was read to
@@ -431,166 +389,6 @@ fn keep_message(
             Ok(false)
         }
     }
-}
-
-/// Where pages of a mailbox come from.
-trait PageSource: Send {
-    /// The page after a cursor, or the first.
-    fn page(
-        &mut self,
-        after: Option<mailbox::Cursor>,
-    ) -> impl Future<Output = Result<Page, SwarmError>> + Send;
-}
-
-/// One member, over a path of its own.
-struct MemberPages {
-    net: Arc<Net>,
-    account: Arc<Account>,
-    member: NodeId,
-    deadline: Deadline,
-}
-
-impl PageSource for MemberPages {
-    async fn page(&mut self, after: Option<mailbox::Cursor>) -> Result<Page, SwarmError> {
-        let (id, namespace) = (self.account.id(), Namespace::INBOX);
-        let key = IsolationKey::new(&id.to_bytes(), self.member.as_bytes(), "retrieve");
-        let by = authorise(&self.account, Scope::One(namespace), Op::Retrieve);
-        let call =
-            RetrieveCall { account: id, namespace, after, max_bytes: PAGE_BYTES, by: Some(by) };
-        let (call, class) = (Call::Retrieve(call), SizeClass::K8);
-        match self.net.call(&key, self.member, call, Waits::Read, class, self.deadline).await? {
-            (Reply::Retrieved(page), _) => Ok(page),
-            _ => Err(NetError::Malformed.into()),
-        }
-    }
-}
-
-/// Reads from the cursor to the end, and hands on each page that is what it says as it comes.
-async fn read_pages(
-    account: AccountId,
-    mut after: Option<mailbox::Cursor>,
-    mut source: impl PageSource,
-    tell: Teller<Page>,
-) -> Result<(), SwarmError> {
-    // A record is what its hash names: another one under that hash would hide the true one that
-    // the other members have.
-    let is_true = |item: &Item| {
-        mailbox::MessageHash::of(&account, Namespace::INBOX, item.data.as_bytes()) == item.hash
-    };
-    for _ in 0..PAGES_MAX {
-        let page = source.page(after).await?;
-        if !page.items.iter().all(is_true) {
-            return Err(NetError::Malformed.into());
-        }
-        after = Some(page.cursor);
-        let rest = page.rest;
-        tell.tell(page).await;
-        if rest == Rest::Done {
-            return Ok(());
-        }
-    }
-    // The next look goes on where this one ended.
-    Err(NetError::Endless { pages: PAGES_MAX }.into())
-}
-
-/// Fetches every chunk of a file and puts the file together.
-async fn fetch_file(
-    net: &Arc<Net>,
-    account: &Account,
-    reference: &FileRef,
-    deadline: Deadline,
-) -> Result<Vec<u8>, Error> {
-    let own = account.id().to_bytes();
-    let mut pieces: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-    let mut waiting = reference.chunks().iter().copied().enumerate();
-    let mut under_way = JoinSet::new();
-    loop {
-        while under_way.len() < CHUNKS_AT_ONCE
-            && let Some((index, id)) = waiting.next()
-        {
-            let net = Arc::clone(net);
-            under_way.spawn(async move {
-                let hash = ChunkHash::from_bytes(*id.as_bytes());
-                (index, fetch_chunk(&net, &own, hash, deadline).await)
-            });
-        }
-        let Some(ended) = under_way.join_next().await else { break };
-        let (index, chunk) = ended.map_err(|_| {
-            Error::new(ErrorKind::Refused, "a part of the file was not fetched: try again")
-        })?;
-        let piece = reference
-            .open_chunk(net.network(), index, &chunk?)
-            .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
-        pieces.insert(index, piece);
-    }
-    let content: Vec<u8> = pieces.into_values().flatten().collect();
-    if content.len() as u64 == reference.size() {
-        return Ok(content);
-    }
-    Err(Error::new(ErrorKind::Refused, "the file is not whole: ask its sender to send it again"))
-}
-
-/// Asks the members of a chunk's swarm until one has it.
-async fn fetch_chunk(
-    net: &Net,
-    own: &[u8],
-    hash: ChunkHash,
-    deadline: Deadline,
-) -> Result<Vec<u8>, SwarmError> {
-    let swarm = net.swarm(point(hash.as_bytes()), deadline).await?;
-    let key = IsolationKey::new(own, hash.as_bytes(), "get-chunk");
-    let mut last = SwarmError::Mailbox(MailboxError::NotFound);
-    for member in net.shuffled(&swarm) {
-        let call = Call::GetChunk(hash);
-        match net.call(&key, member, call, Waits::Read, SizeClass::K128, deadline).await {
-            Ok((Reply::Chunk(data), _)) => {
-                let data = data.into_bytes();
-                if ChunkHash::of(&data) == hash {
-                    return Ok(data);
-                }
-            }
-            Ok(_) => last = NetError::Malformed.into(),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// Writes a new file below `dir`: never over another, with a number if the name is taken.
-fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> {
-    use std::io::Write;
-    let unwritable = |error: std::io::Error| {
-        let text =
-            format!("`{}` cannot be written ({error}): choose another --save", dir.display());
-        Error::new(ErrorKind::File, text).with_source(error)
-    };
-    std::fs::create_dir_all(dir).map_err(unwritable)?;
-    let (stem, extension) = name.rsplit_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
-    // Room for the number within what file systems take.
-    let stem_end = stem.floor_char_boundary(NAME_MAX.saturating_sub(extension.map_or(0, str::len)));
-    let short = &stem[..stem_end];
-    for number in 0..1000 {
-        let numbered = match (number, extension) {
-            (0, _) => name.to_owned(),
-            (number, Some(extension)) => format!("{short} ({number}).{extension}"),
-            (number, None) => format!("{short} ({number})"),
-        };
-        let path = dir.join(numbered);
-        let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
-        match opened {
-            Ok(mut file) => {
-                file.write_all(content).and_then(|()| file.sync_all()).map_err(unwritable)?;
-                return Ok(path);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unwritable(error)),
-        }
-    }
-    let text = format!(
-        "`{}` holds a thousand files called `{name}`: choose another --save",
-        dir.display()
-    );
-    Err(Error::new(ErrorKind::File, text))
 }
 
 #[cfg(test)]

@@ -3,13 +3,16 @@
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, NetworkFile, Params};
 use enjambre_protocol::envelope::{Content, ConversationId, MessageId, SignedContent, seal};
 use enjambre_protocol::id::{AuthorityId, StoreId};
-use enjambre_protocol::identity::{DeviceList, PublishedIdentity};
-use enjambre_protocol::mailbox::{MessageHash, Start};
+use enjambre_protocol::identity::{AccountId, DeviceList, PublishedIdentity};
+use enjambre_protocol::mailbox::{Item, MessageHash, Rest, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::pages::{PAGES_MAX, PageSource};
 use super::*;
 use crate::account::LIST_LIFETIME;
+use crate::mailbox::{SwarmError, Teller};
+use crate::net::NetError;
 use crate::types::ClientConfig;
 
 const MEMBER: NodeId = NodeId::from_bytes([7; 32]);

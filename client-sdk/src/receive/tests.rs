@@ -54,7 +54,7 @@ impl Ana {
         let config = ClientConfig { home: dir.path().join("ana"), network: Some(network) };
         let client = Client::open(&config).unwrap();
         client.prepare_account(None).unwrap();
-        client.account_published().unwrap();
+        client.account_published(system::now()).unwrap();
         let account = client.own_account().unwrap();
         let rng = ChaCha20Rng::seed_from_u64(1);
         Self { client, account, rng, next: 0, _dir: dir }

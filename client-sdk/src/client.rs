@@ -45,7 +45,8 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 125_000;
 /// In front of a network card, in lower case.
 const NETWORK_CARD_SCHEME: &str = "enjambre-network:";
 
-/// A client of one home directory. The home is given back with the last handle on its store.
+/// A client of one home directory. Several processes may have one of the same home: nothing is sent
+/// or shown by two of them.
 #[derive(Debug)]
 pub struct Client {
     store: Arc<Store>,

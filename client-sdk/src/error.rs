@@ -33,7 +33,7 @@ pub enum ErrorKind {
     ContactChanged,
     /// No message has this id.
     UnknownMessage,
-    /// Another process uses this home.
+    /// Another process holds what is needed of this home for too long.
     HomeInUse,
     /// The home or a file in it cannot be used as it is.
     HomeUnusable,

@@ -1,5 +1,5 @@
-//! The home directory: one account's database, the key that opens it, and the lock that keeps a
-//! second process out.
+//! The home directory: one account's database, the key that opens it, and the locks between
+//! processes that use it at the same time.
 //!
 //! `store.key` holds 32 random bytes and is readable by its owner only; `enjambre.db` is encrypted
 //! with it. Keeping both in one place protects copies of the database alone, not the whole
@@ -8,12 +8,14 @@
 //!
 //! # Invariants
 //!
-//! - *One process*: a [`Home`] exists at most once for a directory, in any process.
+//! - *One at a time opens*: key and database are made by one process; the others find them.
+//! - *One at a time reads out*: of all processes one holds [`Reading`], so that nothing is shown twice.
 //! - *Never a second key*: a key is made only where there is no database yet.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use enjambre_protocol::Retry;
 use enjambre_protocol::crypto::Secret;
@@ -26,36 +28,63 @@ use crate::error::{Error, ErrorKind};
 const KEY: &str = "store.key";
 const DATABASE: &str = "enjambre.db";
 const LOCK: &str = "lock";
+const READING: &str = "reading.lock";
+
+/// How long an opener waits for another: it takes milliseconds, and seconds on a slow disk.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// The pause between two looks whether a lock is free.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Bytes of `store.key`: a raw 256-bit key.
 const KEY_LEN: usize = 32;
 
-/// A locked home directory. The lock is given back when this is dropped, and by the system when the
-/// process dies.
+/// A home directory. Until [`Self::opened`] no other process opens it.
 #[derive(Debug)]
 pub struct Home {
     dir: PathBuf,
     key: Secret<KEY_LEN>,
-    lock: File,
+    opening: Option<Locked>,
 }
 
-impl Drop for Home {
+/// A lock file that is held. It is given back when this is dropped, and by the system when the
+/// process dies.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
     /// Said expressly: a child process that was just forked may hold the file open for a moment.
     fn drop(&mut self) {
-        let _ = self.lock.unlock();
+        let _ = self.0.unlock();
     }
+}
+
+/// The right to show what came and to save files: one process at a time has it.
+#[derive(Debug)]
+pub struct Reading {
+    _lock: Locked,
 }
 
 impl Home {
     /// Opens a home, making the directory and its key where there are none.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         create_private_dir(dir).map_err(|error| unusable(dir, "cannot be created", error))?;
-        let lock = lock(dir)?;
+        let opening = lock_within(&dir.join(LOCK), OPEN_WITHIN)?;
         let key = match read_key(&dir.join(KEY))? {
             Some(key) => key,
             None => create_key(dir)?,
         };
-        Ok(Self { dir: dir.to_path_buf(), key, lock })
+        Ok(Self { dir: dir.to_path_buf(), key, opening: Some(opening) })
+    }
+
+    /// The database is open: others may open it too.
+    pub fn opened(&mut self) {
+        self.opening = None;
+    }
+
+    /// The right to read out, if no other process has it at present.
+    pub fn try_reading(&self) -> Result<Option<Reading>, Error> {
+        Ok(try_lock(&self.dir.join(READING))?.map(|lock| Reading { _lock: lock }))
     }
 
     /// The directory.
@@ -79,20 +108,30 @@ fn unusable(path: &Path, what: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::HomeUnusable, text).with_source(error)
 }
 
-fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join(LOCK);
-    let file = private(OpenOptions::new().write(true).create(true).truncate(false)).open(&path);
-    let file = file.map_err(|error| unusable(&path, "cannot be opened", error))?;
+fn try_lock(path: &Path) -> Result<Option<Locked>, Error> {
+    let file = private(OpenOptions::new().write(true).create(true).truncate(false)).open(path);
+    let file = file.map_err(|error| unusable(path, "cannot be opened", error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let text = format!(
-                "`{}` is in use by another process: wait until it ends, or name another --home",
-                dir.display()
-            );
-            Err(Error::new(ErrorKind::HomeInUse, text).with_retry(Retry::Later))
+        Ok(()) => Ok(Some(Locked(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(unusable(path, "cannot be locked", error)),
+    }
+}
+
+fn lock_within(path: &Path, within: Duration) -> Result<Locked, Error> {
+    let began = Instant::now();
+    loop {
+        if let Some(locked) = try_lock(path)? {
+            return Ok(locked);
         }
-        Err(TryLockError::Error(error)) => Err(unusable(&path, "cannot be locked", error)),
+        if began.elapsed() >= within {
+            let text = format!(
+                "`{}` is held by another process: wait until it ends, or name another --home",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::HomeInUse, text).with_retry(Retry::Later));
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
 }
 
@@ -221,22 +260,43 @@ mod tests {
     }
 
     #[test]
-    fn second_holder_is_refused_until_the_first_is_gone() {
+    fn second_opener_waits_until_the_first_has_opened() {
         let temp = tempfile::tempdir().unwrap();
-        let first = Home::open(temp.path()).unwrap();
-        assert_eq!(kind(Home::open(temp.path())), Some(ErrorKind::HomeInUse));
-        drop(first);
-        assert_eq!(kind(Home::open(temp.path())), None);
+        let mut first = Home::open(temp.path()).unwrap();
+        let path = temp.path().join(LOCK);
+        let held = lock_within(&path, Duration::ZERO).unwrap_err();
+        assert_eq!((held.kind(), held.retry()), (ErrorKind::HomeInUse, Retry::Later));
+        std::thread::scope(|threads| {
+            let second = threads.spawn(|| Home::open(temp.path()));
+            first.opened();
+            assert_eq!(second.join().unwrap().unwrap().key(), first.key());
+        });
+    }
+
+    #[test]
+    fn one_home_reads_out_at_a_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let open = || {
+            let mut home = Home::open(temp.path()).unwrap();
+            home.opened();
+            home
+        };
+        let (first, second) = (open(), open());
+        let reading = first.try_reading().unwrap();
+        assert!(reading.is_some() && second.try_reading().unwrap().is_none());
+        drop(reading);
+        assert!(second.try_reading().unwrap().is_some());
     }
 
     /// What a forked child does between its fork and its exec, in one process.
     #[test]
-    fn home_is_given_back_though_a_copy_of_its_lock_is_open() {
+    fn lock_is_given_back_though_a_copy_of_it_is_open() {
         let temp = tempfile::tempdir().unwrap();
-        let first = Home::open(temp.path()).unwrap();
-        let copy = first.lock.try_clone().unwrap();
+        let path = temp.path().join(LOCK);
+        let first = try_lock(&path).unwrap().unwrap();
+        let copy = first.0.try_clone().unwrap();
         drop(first);
-        assert_eq!(kind(Home::open(temp.path())), None);
+        assert!(try_lock(&path).unwrap().is_some());
         drop(copy);
     }
 

@@ -36,14 +36,15 @@ pub(crate) use transport::{PathTaken, Terms, Waits};
 
 /// What the network part keeps over a restart. Each call is durable when it returns.
 pub(crate) trait Keep: Send + Sync {
-    /// The newest signed document, encoded.
+    /// The newest signed document, encoded. A higher one that is there stays.
     fn keep_document(&self, bytes: &[u8]) -> Result<(), String>;
-    /// The signed document that paths are drawn from, encoded.
+    /// The signed document that paths are drawn from, encoded. A higher one that is there stays.
     fn keep_anchor(&self, bytes: &[u8]) -> Result<(), String>;
     /// The anchor that waits to be drawn from, with its time, encoded.
     fn keep_pending(&self, bytes: &[u8]) -> Result<(), String>;
-    /// Guards and second layer, encoded.
-    fn keep_paths(&self, bytes: &[u8]) -> Result<(), String>;
+    /// Guards and second layer, encoded: `merge` makes of what is there what takes its place, in
+    /// one step, for another process may have written it.
+    fn keep_paths(&self, merge: &mut dyn FnMut(Option<&[u8]>) -> Vec<u8>) -> Result<(), String>;
     /// Who failed lately, encoded.
     fn keep_health(&self, bytes: &[u8]) -> Result<(), String>;
 }
@@ -180,6 +181,8 @@ pub(crate) struct Net {
     pool: Pool,
     documents: Mutex<Documents>,
     paths: Arc<Mutex<PathMachine>>,
+    /// Guards and second layer as this process last read or wrote them.
+    kept_paths: Mutex<PathState>,
     rng: Mutex<StdRng>,
     keep: Box<dyn Keep>,
     /// One refresh at a time, and how many have ended.
@@ -215,6 +218,7 @@ impl Net {
         let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
         let state = kept.paths.as_deref().and_then(|bytes| PathState::decode(bytes).ok());
         let state = state.unwrap_or_default();
+        let kept_paths = state.clone();
         let mut rng: StdRng = rand::make_rng();
         let documents = Documents::open(kept, &genesis, clock::now(), &mut rng);
         let now = directory_time(clock::now(), documents.newest().map(Arc::as_ref), &genesis);
@@ -227,6 +231,7 @@ impl Net {
             pool,
             documents: Mutex::new(documents),
             paths: Arc::new(Mutex::new(machine)),
+            kept_paths: Mutex::new(kept_paths),
             rng: Mutex::new(rng),
             keep,
             refreshing: tokio::sync::Mutex::new(()),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use enjambre_protocol::Retry;
-use enjambre_protocol::directory::Genesis;
+use enjambre_protocol::directory::{Document, Genesis, SignedDocument};
 use enjambre_protocol::id::{Digest, NetworkId, NodeId};
 use enjambre_protocol::identity::{
     AccountId, Bundle, ContactPin, DeviceList, PinError, PublishedIdentity, RecoveryPhrase, Rights,
@@ -52,23 +52,47 @@ impl StoreKeep {
         let kept = self.0.write(|change| change.set_meta(key, bytes));
         kept.map_err(|error: StoreError| error.to_string())
     }
+
+    /// Keeps a document unless another process has kept a higher one.
+    fn keep_higher(&self, key: MetaKey, bytes: &[u8]) -> Result<(), String> {
+        let new = height_of(bytes);
+        let kept = self.0.write(|change| {
+            let stored = change.meta(key)?;
+            if stored.and_then(|bytes| height_of(&bytes)) > new {
+                return Ok(());
+            }
+            change.set_meta(key, bytes)
+        });
+        kept.map_err(|error: StoreError| error.to_string())
+    }
+}
+
+/// The height of an encoded document; none if it is no document.
+fn height_of(bytes: &[u8]) -> Option<u64> {
+    let signed: SignedDocument = wire::decode(bytes, bytes.len()).ok()?;
+    Document::decode(&signed.document).ok().map(|document| document.height)
 }
 
 impl Keep for StoreKeep {
     fn keep_document(&self, bytes: &[u8]) -> Result<(), String> {
-        self.keep(MetaKey::Directory, bytes)
+        self.keep_higher(MetaKey::Directory, bytes)
     }
 
     fn keep_anchor(&self, bytes: &[u8]) -> Result<(), String> {
-        self.keep(MetaKey::Anchor, bytes)
+        self.keep_higher(MetaKey::Anchor, bytes)
     }
 
     fn keep_pending(&self, bytes: &[u8]) -> Result<(), String> {
         self.keep(MetaKey::PendingAnchor, bytes)
     }
 
-    fn keep_paths(&self, bytes: &[u8]) -> Result<(), String> {
-        self.keep(MetaKey::Paths, bytes)
+    fn keep_paths(&self, merge: &mut dyn FnMut(Option<&[u8]>) -> Vec<u8>) -> Result<(), String> {
+        let kept = self.0.write(|change| {
+            let stored = change.meta(MetaKey::Paths)?;
+            let merged = merge(stored.as_deref().map(Vec::as_slice));
+            change.set_meta(MetaKey::Paths, &merged)
+        });
+        kept.map_err(|error: StoreError| error.to_string())
     }
 
     fn keep_health(&self, bytes: &[u8]) -> Result<(), String> {

@@ -24,6 +24,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
+use crate::home::Reading;
 use crate::mailbox::Answers;
 use crate::online::observe;
 use crate::store::{Change, Cursor, CursorKey, InboxRow, NewFile, NewInboxMessage, StoreError};
@@ -41,6 +42,9 @@ const FOLLOW_PAUSE: Duration = Duration::from_secs(5);
 
 /// A follower tries records that did not open again this often: a clock is set, not awaited.
 const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(600);
+
+/// The pause between two looks whether another process has shown what came.
+const READING_PAUSE: Duration = Duration::from_millis(50);
 
 /// What one look gave.
 #[derive(Debug)]
@@ -83,7 +87,17 @@ impl Client {
                 opened_again = Some(Instant::now());
             }
             let look = self.look(deadline).await;
-            let Shown { count, flow } = self.show(options.save.as_deref(), &mut on_message).await?;
+            let given = self.show(options.save.as_deref(), deadline, &mut on_message).await;
+            let Shown { count, flow } = match given {
+                // What another process has not shown by then is shown after the next look.
+                Err(error)
+                    if options.mode == ReceiveMode::Follow
+                        && error.kind() == ErrorKind::HomeInUse =>
+                {
+                    Shown { count: 0, flow: ControlFlow::Continue(()) }
+                }
+                given => given?,
+            };
             shown += count;
             let look = match look {
                 Err(error) if options.mode == ReceiveMode::Follow => {
@@ -135,7 +149,7 @@ impl Client {
             Ok::<_, Error>(read_pages(id, after, source, tell))
         };
         let take = |member, page: Page| {
-            unreadable += self.keep_page(&account, net.network(), member, &page, system::now())?;
+            unreadable += self.keep_page(net.network(), member, &page, system::now())?;
             Ok(())
         };
         let answers = net.read(&swarm, deadline, ask, take).await?;
@@ -158,12 +172,14 @@ impl Client {
     /// number of new records that will never open.
     fn keep_page(
         &self,
-        account: &Account,
         network: &NetworkId,
         member: NodeId,
         page: &Page,
         now: Timestamp,
     ) -> Result<usize, Error> {
+        // Read after the page: whatever keys its records were sealed for, they are here by now, also
+        // those that another process made.
+        let account = &self.own_account()?;
         let mut opened = BTreeMap::new();
         for item in &page.items {
             let hash = Digest::from_bytes(*item.hash.as_bytes());
@@ -222,15 +238,40 @@ impl Client {
         Ok(())
     }
 
+    /// Waits for the right to show what came.
+    async fn reading(&self, deadline: Deadline) -> Result<Option<Reading>, Error> {
+        let Some(home) = self.store().home() else { return Ok(None) };
+        loop {
+            if let Some(reading) = home.try_reading()? {
+                return Ok(Some(reading));
+            }
+            if deadline.has_passed() {
+                let text = "another process is showing the messages of this home: stop it, or try \
+                            again later";
+                return Err(Error::new(ErrorKind::HomeInUse, text).with_retry(Retry::Later));
+            }
+            tokio::time::sleep(READING_PAUSE).await;
+        }
+    }
+
     /// Gives every unread message to the caller, with its files if they are to be saved.
     async fn show(
         &self,
         save: Option<&Path>,
+        deadline: Deadline,
         on_message: &mut impl FnMut(&ReceivedMessage) -> ControlFlow<()>,
     ) -> Result<Shown, Error> {
-        let unread = self.store().read(|view| view.unread())?;
         let mut shown = Shown { count: 0, flow: ControlFlow::Continue(()) };
-        for row in unread {
+        let is_idle = self.store().read(|view| {
+            let files = save.is_some() && view.file_count()? > 0;
+            Ok::<_, StoreError>(view.unread_count()? == 0 && !files)
+        })?;
+        if is_idle {
+            return Ok(shown);
+        }
+        // Another process may be showing them: what is left when it is done is shown here.
+        let _reading = self.reading(deadline).await?;
+        for row in self.store().read(|view| view.unread())? {
             let message = self.complete(&row, save).await?;
             shown.flow = on_message(&message);
             if shown.flow.is_break() {

@@ -49,6 +49,10 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// The next try after the first failure, doubled with each up to the second.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
 
+/// How much longer than its deadline a message is held by the process that tries it. Should that
+/// die, another takes the message after that.
+const HELD_BEYOND: Duration = Duration::from_secs(10);
+
 /// What is stored in a mailbox: a call and what its receipts are about.
 pub(crate) fn record_call(account: &AccountId, data: Vec<u8>, net: &Net) -> (Call, Subject) {
     let (namespace, nonce) = (Namespace::INBOX, net.nonce());
@@ -96,6 +100,8 @@ enum Tried {
     Waits(ErrorKind),
     /// It was given up.
     Expired,
+    /// Another process had it stored while this one was held up.
+    Elsewhere,
 }
 
 impl Client {
@@ -108,7 +114,7 @@ impl Client {
         let recipient = self.recipient(&request.to)?;
         let deadline = self.deadline_for(bytes_of(&request.files));
         let net = self.net(deadline).await?;
-        let id = self.compose(&account, &net, recipient, request)?;
+        let id = self.compose(&account, &net, recipient, request, deadline)?;
         let tried = self.deliver_within(&id, deadline).await?;
         let row = self.store().read(|view| view.outgoing(&id))?.ok_or_else(lost)?;
         Ok(report(&row, &tried, began.elapsed()))
@@ -116,6 +122,12 @@ impl Client {
 
     /// Tries a message until it is stored or the time is over.
     async fn deliver_within(&self, id: &MessageId, deadline: Deadline) -> Result<Tried, Error> {
+        let tried = self.try_until(id, deadline).await;
+        self.put_off(id)?;
+        tried
+    }
+
+    async fn try_until(&self, id: &MessageId, deadline: Deadline) -> Result<Tried, Error> {
         let mut pause = PAUSE_FIRST;
         loop {
             match self.deliver(id, deadline).await? {
@@ -128,6 +140,15 @@ impl Client {
         }
     }
 
+    /// Gives a message back that was held, for whichever process comes first after a pause.
+    fn put_off(&self, id: &MessageId) -> Result<(), Error> {
+        self.store().write(|change| {
+            let Some(row) = change.outgoing(id)? else { return Ok(()) };
+            let pause = back_off(row.attempts.saturating_sub(1));
+            Ok(change.set_next_try(id, system::now().saturating_add(pause))?)
+        })
+    }
+
     /// Tries every message whose next try is due. Errors of single messages stay with them; only a
     /// store that fails is an error here.
     pub(crate) async fn deliver_due(&self, deadline: Deadline) -> Result<(), Error> {
@@ -136,7 +157,13 @@ impl Client {
             if deadline.has_passed() {
                 break;
             }
-            match self.deliver(&row.id, deadline).await {
+            let (now, until) = (system::now(), held_until(deadline));
+            if !self.store().write(|change| change.take_due(&row.id, now, until))? {
+                continue;
+            }
+            let tried = self.deliver(&row.id, deadline).await;
+            self.put_off(&row.id)?;
+            match tried {
                 Err(error) if error.kind() == ErrorKind::StoreFailed => return Err(error),
                 Err(error) => tracing::warn!(%error, "a queued message was not sent"),
                 Ok(_) => {}
@@ -152,6 +179,7 @@ impl Client {
         net: &Net,
         recipient: AccountId,
         request: SendRequest,
+        deadline: Deadline,
     ) -> Result<MessageId, Error> {
         let text = request.text.unwrap_or_default();
         if text.len() > TEXT_MAX {
@@ -212,6 +240,7 @@ impl Client {
                 expires,
                 reason: "not tried yet".to_owned(),
             })?;
+            change.set_next_try(&id, held_until(deadline))?;
             for bytes in files.into_iter().flat_map(|file| file.chunks) {
                 let kind = PartKind::Chunk;
                 change.add_part(&id, &NewPart { kind, namespace: 0, sealed_at: now, bytes })?;
@@ -226,10 +255,13 @@ impl Client {
         })
     }
 
-    /// One try of one message: what is left of its chunks, then the record. What fails is kept as
+    /// One try of one message that this process holds: what is left of its chunks, then the record. What fails is kept as
     /// the reason, and the message stays queued.
     async fn deliver(&self, id: &MessageId, deadline: Deadline) -> Result<Tried, Error> {
         let row = self.store().read(|view| view.outgoing(id))?.ok_or_else(lost)?;
+        if row.next_try.is_none() {
+            return Ok(Tried::Elsewhere);
+        }
         let now = system::now();
         if row.expires <= now {
             let state =
@@ -240,8 +272,7 @@ impl Client {
             })?;
             return Ok(Tried::Expired);
         }
-        let next_try = now.saturating_add(back_off(row.attempts));
-        self.store().write(|change| change.set_attempt(id, next_try))?;
+        self.store().write(|change| change.set_attempt(id, held_until(deadline)))?;
         match self.try_once(&row, deadline).await {
             Ok(durable) => Ok(Tried::Stored(Box::new(durable))),
             Err(error) => {
@@ -370,6 +401,11 @@ fn bytes_of(files: &[PathBuf]) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
+/// Until when other processes leave a message alone that is tried here.
+fn held_until(deadline: Deadline) -> enjambre_protocol::time::Timestamp {
+    system::now().saturating_add(deadline.left().saturating_add(HELD_BEYOND))
+}
+
 fn lost() -> Error {
     Error::new(ErrorKind::StoreFailed, "the outgoing message is gone from the store: send it again")
 }
@@ -424,7 +460,7 @@ fn report(row: &OutboxRow, tried: &Tried, took: Duration) -> SendReport {
     let (path, reason_kind) = match tried {
         Tried::Stored(durable) => (Some(&durable.path), None),
         Tried::Waits(kind) => (None, Some(*kind)),
-        Tried::Expired => (None, None),
+        Tried::Expired | Tried::Elsewhere => (None, None),
     };
     SendReport {
         id: row.id,

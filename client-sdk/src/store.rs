@@ -10,6 +10,8 @@
 //! - *All or nothing*: every change is one transaction, on disk when [`Store::write`] returns.
 //! - *Closed*: nothing but ciphertext is ever in the database's files.
 //! - *Bounded*: every list that is read has a limit.
+//! - *Shared*: several processes may have it open. Whoever changes what he read before reads it again
+//!   within the change.
 
 mod columns;
 mod contacts;
@@ -50,9 +52,9 @@ use crate::home::Home;
 /// Rows that one list returns at most: a screenful many times over, little memory.
 pub const ROWS_MAX: u32 = 1000;
 
-/// How long a statement waits for another connection. Only this process has one, but a tool that
-/// looks at the database must not make a write fail at once.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long a statement waits for another process. A change takes milliseconds, one with the chunks
+/// of a large file less than a second.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -151,9 +153,10 @@ impl<'a> std::ops::Deref for Change<'a> {
 }
 
 impl Store {
-    /// Opens the database of a home, and keeps the home for as long as it is open.
-    pub fn open_home(home: Home) -> Result<Self, StoreError> {
+    /// Opens the database of a home; from then on other processes may open it too.
+    pub fn open_home(mut home: Home) -> Result<Self, StoreError> {
         let mut store = Self::open(&home.database(), home.key())?;
+        home.opened();
         store.home = Some(home);
         Ok(store)
     }

@@ -9,8 +9,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::sync::Arc;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use enjambre_node::{directory, files, run};
 use enjambre_protocol::identity::RecoveryPhrase;
@@ -231,6 +233,77 @@ fn guards_that_a_command_found_dead_are_known_to_the_next() {
     for guard in guards() {
         assert_eq!(guard["silent"], dead.contains(&text(&guard["node"])), "{guard}");
     }
+}
+
+/// A running `receive --follow`, and what it has printed so far.
+struct Follower {
+    child: std::process::Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Follower {
+    fn start(network: &Network, who: &str) -> Self {
+        let mut command = network.command(who);
+        command.args(["receive", "--follow"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                into.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().map(|line| text(&line["text"]).to_owned()).collect()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn commands_work_beside_a_follower_and_nothing_is_sent_or_shown_twice() {
+    const MESSAGES: usize = 6;
+    let network = Network::start(1);
+    let (ana, ben) = (network.account("ana"), network.account("ben"));
+    let followers = [Follower::start(&network, "ana"), Follower::start(&network, "ana")];
+    let (mut to_ben, mut read) = (Vec::new(), Vec::new());
+    for number in 0..MESSAGES {
+        let text = format!("to ben {number}");
+        // The first waits in the queue, where the followers and the next commands find it.
+        let hurry = if number == 0 { "0s" } else { "30s" };
+        let sent = network.run("ana", &["send", &ben, &text, "--deadline", hurry]);
+        assert!(sent.code == 0 || number == 0, "{sent:?}");
+        to_ben.push(text);
+        network.user("ben", &["send", &ana, &format!("to ana {number}")]);
+        read.extend(network.run("ana", &["receive"]).texts());
+    }
+    until("every message was shown to ana", || {
+        let shown = followers.iter().map(|follower| follower.texts().len()).sum::<usize>();
+        shown + read.len() >= MESSAGES
+    });
+    let mut at_ben = Vec::new();
+    until("every message came to ben", || {
+        at_ben.extend(network.run("ben", &["receive"]).texts());
+        at_ben.len() >= MESSAGES
+    });
+    // What would come twice would have come by now to those that look every second.
+    at_ben.extend(network.run("ben", &["receive"]).texts());
+    read.extend(network.run("ana", &["receive"]).texts());
+    read.extend(followers.iter().flat_map(Follower::texts));
+    at_ben.sort();
+    read.sort();
+    assert_eq!(at_ben, to_ben);
+    assert_eq!(read, (0..MESSAGES).map(|number| format!("to ana {number}")).collect::<Vec<_>>());
 }
 
 #[test]

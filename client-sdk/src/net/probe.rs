@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use enjambre_protocol::id::NodeId;
-use enjambre_protocol::path::{FailedHop, Failure, Hop, Path, PathEvent};
+use enjambre_protocol::path::{FailedHop, Failure, Hop, Path, PathEvent, PathState};
 
 use super::transport::LINK_WITHIN;
 use super::{Net, NetError, lock};
@@ -13,25 +13,43 @@ impl Net {
     /// Does what the machine asks for: keeps guards and second layer if they changed, and tries
     /// guards that may answer again. To be called before a drawn path is used.
     pub(super) fn keep_paths(&self) -> Result<(), NetError> {
+        // Held to the end: nobody uses what another task has drawn and not kept yet.
+        let mut base = lock(&self.kept_paths);
         let mut probes = Vec::new();
-        let mut changed = false;
-        let bytes = {
+        let changed = {
             let mut paths = lock(&self.paths);
             while let Some(event) = paths.poll_event() {
                 match event {
-                    PathEvent::StateChanged => changed = true,
                     PathEvent::ProbeGuard { node } => probes.push(node),
                     PathEvent::GuardLowSuccess { rate, .. } => {
                         // Not its id: a log must not tell who the guards are.
                         tracing::warn!(?rate, "a guard loses much of what it is given");
                     }
+                    // Whether it changed is seen by what was kept, also where that failed before.
                     _ => {}
                 }
             }
-            changed.then(|| paths.state().encode())
+            *paths.state() != *base
         };
         probes.into_iter().for_each(|guard| self.probe(guard));
-        bytes.map_or(Ok(()), |bytes| self.keep.keep_paths(&bytes).map_err(NetError::Keep))
+        if !changed {
+            return Ok(());
+        }
+        let now = self.now();
+        let mut written = base.clone();
+        let mut merge = |stored: Option<&[u8]>| {
+            let stored = stored.and_then(|bytes| PathState::decode(bytes).ok());
+            let mut paths = lock(&self.paths);
+            // What another process of this home chose meanwhile is ours too.
+            if let Some(theirs) = stored.filter(|stored| *stored != *base) {
+                paths.merge(now, &base, &theirs);
+            }
+            written.clone_from(paths.state());
+            written.encode()
+        };
+        self.keep.keep_paths(&mut merge).map_err(NetError::Keep)?;
+        *base = written;
+        Ok(())
     }
 
     /// Keeps who failed lately, so that the next process does not pay for it again. If that fails,
@@ -43,9 +61,10 @@ impl Net {
         }
     }
 
-    /// Calls the guards in use once, at the first use of the network.
+    /// Calls the guards in use once, when there are any.
     pub(super) fn warm(&self) {
-        if !self.warmed.swap(true, Ordering::Relaxed) {
+        let has_guards = !lock(&self.paths).guards_in_use().is_empty();
+        if has_guards && !self.warmed.swap(true, Ordering::Relaxed) {
             self.call_guards();
         }
     }

@@ -253,8 +253,21 @@ impl Net {
         self.advance_anchor()?;
         self.tick();
         self.warm();
-        let path =
-            self.with_rng(|rng| lock(&self.paths).draw(self.now(), key, &destination, rng))?;
+        let draw =
+            || self.with_rng(|rng| lock(&self.paths).draw(self.now(), key, &destination, rng));
+        let path = draw()?;
+        self.keep_paths()?;
+        let is_kept = |path: &Path| {
+            let paths = lock(&self.paths);
+            let mut guards = paths.state().guards().iter();
+            guards.any(|guard| guard.node == path.guard())
+        };
+        if is_kept(&path) {
+            return Ok(path);
+        }
+        // Another process has filled the sample at the same moment: its guards serve.
+        lock(&self.paths).release(key);
+        let path = draw()?;
         self.keep_paths()?;
         Ok(path)
     }

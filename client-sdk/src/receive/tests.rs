@@ -104,7 +104,7 @@ impl Ana {
             mailbox::Cursor { store: StoreId::from_bytes([1; 16]), seq: RecordSeq::new(self.next) };
         let page = Page { items, cursor, rest: Rest::Done, start: Start::Continued };
         let network = self.account.network();
-        self.client.keep_page(&self.account, &network, MEMBER, &page, now).unwrap()
+        self.client.keep_page(&network, MEMBER, &page, now).unwrap()
     }
 
     fn take_text(&mut self, sender: &Account, n: u8, text: &str) -> usize {
@@ -120,7 +120,10 @@ impl Ana {
             shown.push(message.clone());
             ControlFlow::Continue(())
         };
-        self.client.show(None, &mut on_message).await.unwrap();
+        self.client
+            .show(None, Deadline::after(Duration::from_secs(60)), &mut on_message)
+            .await
+            .unwrap();
         shown
     }
 

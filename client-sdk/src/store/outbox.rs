@@ -303,10 +303,34 @@ impl Change<'_> {
 
     /// Counts a try and says when the next is due.
     pub fn set_attempt(&self, id: &MessageId, next_try: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE outbox SET attempts = attempts + 1, next_try = ?2
-                   WHERE id = ?1 AND next_try IS NOT NULL";
+        let sql =
+            "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1 AND next_try IS NOT NULL";
+        self.connection.prepare_cached(sql)?.execute([Col(*id)])?;
+        self.set_next_try(id, next_try)
+    }
+
+    /// Says when the next try of a message that waits is due. Whoever tries it holds it until then:
+    /// other processes take what is due.
+    pub fn set_next_try(&self, id: &MessageId, next_try: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE outbox SET next_try = ?2 WHERE id = ?1 AND next_try IS NOT NULL";
         self.connection.prepare_cached(sql)?.execute(params![Col(*id), Col(next_try)])?;
         Ok(())
+    }
+
+    /// Takes a message that is due, until `until`. Whether it was: another process may have taken it.
+    pub fn take_due(
+        &self,
+        id: &MessageId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE outbox SET next_try = ?3 WHERE id = ?1 AND next_try <= ?2";
+        let taken = self.connection.prepare_cached(sql)?.execute(params![
+            Col(*id),
+            Col(now),
+            Col(until)
+        ])?;
+        Ok(taken > 0)
     }
 
     /// Remembers the recipient's swarm.

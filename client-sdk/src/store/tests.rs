@@ -616,3 +616,44 @@ fn unopened_records_are_bounded_and_the_newest_stay() {
     write(&store, |change| change.forget_unopened(at(101).saturating_add(UNOPENED_FOR)));
     assert_eq!(read(&store, |view| view.unopened_count()), 0);
 }
+
+#[test]
+fn due_message_is_taken_by_one_of_two_processes() {
+    let temp = Temp::new();
+    let (first, second) = (temp.open(), temp.open());
+    let id = outgoing(1).id;
+    write(&first, |change| change.queue(&outgoing(1)));
+    let take = |store: &Store, now| {
+        write(store, |change| {
+            change.take_due(&id, at(now), at(now).saturating_add(Duration::from_secs(40)))
+        })
+    };
+    assert!(take(&first, 100));
+    assert!(!take(&second, 100) && !take(&second, 139));
+    assert!(read(&second, |view| view.due(at(139))).is_empty());
+    // The one that held it died: it is free again.
+    assert!(take(&second, 140));
+    write(&second, |change| change.set_next_try(&id, at(141)));
+    assert!(take(&first, 141));
+    let stored = OutgoingState::Stored { copies: 4, members: 6 };
+    write(&first, |change| change.set_state(&id, &stored, at(142)));
+    write(&first, |change| change.set_next_try(&id, at(143)));
+    assert!(!take(&second, 1000), "what is stored is not tried again");
+}
+
+#[test]
+fn changes_of_two_processes_at_once_all_count() {
+    let temp = Temp::new();
+    temp.open();
+    std::thread::scope(|threads| {
+        for half in 0..2 {
+            let store = temp.open();
+            threads.spawn(move || {
+                for n in 0..50 {
+                    write(&store, |change| change.queue(&outgoing(half * 50 + n)));
+                }
+            });
+        }
+    });
+    assert_eq!(read(&temp.open(), |view| view.outgoing_count()), 100);
+}

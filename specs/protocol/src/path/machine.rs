@@ -104,6 +104,18 @@ impl PathMachine {
         PathHealth::of(&self.charges, &self.reach, now)
     }
 
+    /// Takes in what another process of the same client has persisted meanwhile: `base` is what both
+    /// began with, `theirs` what is stored now. [`Self::state`] is then what to persist. Whom the
+    /// other chose is not chosen again, and the bounds hold for both together.
+    pub fn merge(&mut self, now: Timestamp, base: &PathState, theirs: &PathState) {
+        let mut merged = self.state.merged(base, theirs);
+        merged.restore(now);
+        self.state = merged;
+        let guards = &self.state.guards;
+        self.reach.retain(|node| guards.iter().any(|guard| guard.node == *node));
+        self.told_state.clone_from(&self.state);
+    }
+
     /// What to persist.
     pub const fn state(&self) -> &PathState {
         &self.state

@@ -130,6 +130,28 @@ impl PathState {
         &self.middles
     }
 
+    /// What two processes of one client made of `base`, `self` being this one's and `theirs` what is
+    /// stored by now: whom either chose, without whom either gave up, in the stored order.
+    pub(super) fn merged(&self, base: &Self, theirs: &Self) -> Self {
+        let merge = |own: &[Member], base: &[Member], theirs: &[Member]| {
+            let find = |list: &[Member], node: NodeId| {
+                list.iter().find(|member| member.node == node).copied()
+            };
+            let kept = theirs.iter().filter_map(|member| {
+                let gave_up = find(base, member.node).is_some();
+                find(own, member.node).or((!gave_up).then_some(*member))
+            });
+            let chosen = own.iter().copied().filter(|member| {
+                find(theirs, member.node).is_none() && find(base, member.node).is_none()
+            });
+            kept.chain(chosen).collect()
+        };
+        Self {
+            guards: merge(&self.guards, &base.guards, &theirs.guards),
+            middles: merge(&self.middles, &base.middles, &theirs.middles),
+        }
+    }
+
     /// Cuts restored contents to what a machine could have written by `now`: no doubles, no node
     /// in both layers, not too many, no time in the future, no life too long.
     pub(super) fn restore(&mut self, now: Timestamp) {

@@ -241,3 +241,63 @@ proptest! {
         prop_assert!(PathHealth::decode(&stored).is_ok());
     }
 }
+
+#[test]
+fn what_two_processes_chose_and_gave_up_is_merged() {
+    let relays = diverse(40, 4);
+    let mut rng = rng(8);
+    let base = machine(&relays, at(0), &mut rng);
+    let (mut ours, mut theirs) = (base.clone(), base.clone());
+    let dead = base.guards_in_use();
+    let mut grow = |machine: &mut PathMachine| {
+        for guard in &dead {
+            machine.handle_guard_unreachable(at(1), *guard);
+        }
+        machine.draw(at(1), &key(1), &(&relays[0]).into(), &mut rng).unwrap();
+    };
+    grow(&mut ours);
+    grow(&mut theirs);
+    let added = |machine: &PathMachine| -> Vec<NodeId> {
+        let nodes = machine.state().guards().iter().map(|guard| guard.node);
+        nodes.filter(|node| !dead.contains(node)).collect()
+    };
+    let (mine, other) = (added(&ours), added(&theirs));
+    assert!(!mine.is_empty() && !other.is_empty());
+    ours.merge(at(2), base.state(), theirs.state());
+    let all = added(&ours);
+    assert!(mine.iter().chain(&other).all(|node| all.contains(node)));
+    assert_eq!(all[..other.len()], other, "what is stored keeps its order");
+    // Whoever was given up by either is gone; the other way round the result is as good.
+    let given_up = dead[0];
+    let mut less = PathState::default();
+    less.guards.extend(base.state().guards().iter().filter(|guard| guard.node != given_up));
+    let is_guard =
+        |machine: &PathMachine| machine.state().guards().iter().any(|guard| guard.node == given_up);
+    assert!(is_guard(&ours));
+    ours.merge(at(3), base.state(), &less);
+    assert!(!is_guard(&ours));
+    let mut gave_up = PathMachine::new(less, at(3));
+    gave_up.merge(at(3), base.state(), theirs.state());
+    assert!(!is_guard(&gave_up) && added(&gave_up).iter().eq(&other));
+}
+
+#[test]
+fn merged_state_keeps_the_bounds() {
+    let relays = diverse(60, 4);
+    let mut rng = rng(9);
+    let full = |from: usize, rng: &mut _| {
+        let mut state = PathState::default();
+        for i in from..from + GUARDS_MAX {
+            state.add_guard(node(i), at(0), rng);
+            state.add_middle(node(i + 1), at(0), rng);
+        }
+        state
+    };
+    let theirs = full(0, &mut rng);
+    let mut machine = PathMachine::new(full(GUARDS_MAX, &mut rng), at(1));
+    machine.merge(at(1), &PathState::default(), &theirs);
+    assert_eq!(machine.state().guards(), theirs.guards());
+    assert!(machine.state().middles().len() <= 16);
+    machine.handle_directory(at(1), &relays, &mut rng);
+    assert!(machine.draw(at(1), &key(1), &(&relays[59]).into(), &mut rng).is_ok());
+}

@@ -26,7 +26,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::{Answers, Subject, SwarmError, Teller};
 use crate::net::{Keep, Kept, Net, NetError, Waits};
-use crate::store::{Change, MetaKey, Store, StoreError, StoredIdentity};
+use crate::store::{Change, ContactRow, MetaKey, Store, StoreError, StoredIdentity};
 use crate::system;
 use crate::types::{NetworkInfo, NewAccount};
 
@@ -270,6 +270,7 @@ impl Client {
             && let Ok(identity) = PublishedIdentity::decode(&kept.bytes)
                 .and_then(|identity| identity.verify(net.network(), id, now))
             && !identity.bundles.is_empty()
+            && !is_outdated(contact.as_ref(), &identity.list)
         {
             return Ok(identity.bundles);
         }
@@ -324,6 +325,13 @@ impl Client {
 fn late() -> Error {
     let text = "no contact of the network card answers: check the connection and try again";
     Error::new(ErrorKind::Unreachable, text).with_retry(Retry::Later)
+}
+
+/// Whether a higher list of the contact was seen: then its devices are others by now.
+fn is_outdated(contact: Option<&ContactRow>, list: &DeviceList) -> bool {
+    let pin = contact.and_then(|contact| contact.pin.as_deref());
+    let pin = pin.and_then(|bytes| wire::decode::<ContactPin>(bytes, bytes.len()).ok());
+    pin.is_some_and(|pin| pin.version() > list.version())
 }
 
 /// Holds a device list against the pin of its account, which follows it to a higher version. A list

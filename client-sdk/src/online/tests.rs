@@ -1,5 +1,9 @@
 //! What is concluded of a contact's keys, by what members gave.
 
+use std::time::Duration;
+
+use enjambre_protocol::directory::{AuthorityEntry, NetworkFile, Params};
+use enjambre_protocol::id::AuthorityId;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -81,4 +85,32 @@ fn lower_list_is_an_alarm_only_when_a_read_quorum_has_no_higher_one() {
     assert_eq!((waits.kind(), waits.retry()), (ErrorKind::Unreachable, Retry::Later));
     let alarm = client.pin(&id, &lower, None).unwrap_err();
     assert_eq!(alarm.kind(), ErrorKind::ContactChanged);
+}
+
+#[tokio::test]
+async fn kept_keys_are_not_used_once_a_higher_list_was_seen() {
+    let (temp, now) = (tempfile::tempdir().unwrap(), system::now());
+    let authority = AuthorityEntry {
+        id: AuthorityId::from_bytes([4; 32]),
+        // Port 9 of loopback discards: nothing listens there.
+        addresses: vec!["127.0.0.1:9".parse().unwrap()],
+    };
+    let genesis = Genesis::new(1, vec![authority], Params::devnet()).unwrap();
+    let file = temp.path().join("network.toml");
+    std::fs::write(&file, toml::to_string(&NetworkFile::new(genesis.clone())).unwrap()).unwrap();
+    let config = ClientConfig { home: temp.path().join("ana"), network: Some(file) };
+    let client = Client::open(&config).unwrap();
+    client.prepare_account(None).unwrap();
+    let first = Account::create(&mut rng(), genesis.network(), None, now).unwrap();
+    let seed = first.key().seed().clone();
+    let second = Account::restore(&mut rng(), seed, genesis.network(), Some(first.list()), now);
+    let id = first.id();
+    client.add_contact(&id.to_string(), None).unwrap();
+    client.pin(&id, first.list(), None).unwrap();
+    let kept = StoredIdentity { bytes: first.identity().encode(), fetched: now };
+    client.store().write(|change| change.set_identity(&id, &kept)).unwrap();
+    let keys = async || client.keys_of(&id, Deadline::after(Duration::ZERO)).await;
+    assert_eq!(keys().await.unwrap().len(), 1);
+    client.pin(&id, second.unwrap().list(), None).unwrap();
+    assert_eq!(keys().await.unwrap_err().kind(), ErrorKind::Unreachable);
 }

@@ -9,7 +9,8 @@
 //! # Invariants
 //!
 //! - *One at a time opens*: key and database are made by one process; the others find them.
-//! - *One at a time reads out*: of all processes one holds [`Reading`], so that nothing is shown twice.
+//! - *One at a time reads out*: of all processes one holds [`Reading`], so that nothing is shown
+//!   twice.
 //! - *Never a second key*: a key is made only where there is no database yet.
 
 use std::fs::{self, File, OpenOptions, TryLockError};

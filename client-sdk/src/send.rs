@@ -255,8 +255,8 @@ impl Client {
         })
     }
 
-    /// One try of one message that this process holds: what is left of its chunks, then the record. What fails is kept as
-    /// the reason, and the message stays queued.
+    /// One try of one message that this process holds: what is left of its chunks, then the record.
+    /// What fails is kept as the reason, and the message stays queued.
     async fn deliver(&self, id: &MessageId, deadline: Deadline) -> Result<Tried, Error> {
         let row = self.store().read(|view| view.outgoing(id))?.ok_or_else(lost)?;
         if row.next_try.is_none() {

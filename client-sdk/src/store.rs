@@ -10,8 +10,8 @@
 //! - *All or nothing*: every change is one transaction, on disk when [`Store::write`] returns.
 //! - *Closed*: nothing but ciphertext is ever in the database's files.
 //! - *Bounded*: every list that is read has a limit.
-//! - *Shared*: several processes may have it open. Whoever changes what he read before reads it again
-//!   within the change.
+//! - *Shared*: several processes may have it open. Whoever changes what he read before reads it
+//!   again within the change.
 
 mod columns;
 mod contacts;

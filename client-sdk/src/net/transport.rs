@@ -31,8 +31,8 @@ const DESTINATION_FAILURES: usize = 2;
 /// Three seconds: a handshake with one lost packet on a line with half a second of delay.
 pub(super) const LINK_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a read may take to begin, and each part after it; heartbeats are no part of it: three hops and a look into a
-/// database, with room for a slow line.
+/// How long a read may take to begin, and each part after it; heartbeats are no part of it. Three
+/// hops and a look into a database, with room for a slow line.
 const READ_WITHIN: Duration = Duration::from_secs(4);
 
 /// The same for a write: a member waits five seconds for the others before it says no.

@@ -266,9 +266,11 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     });
 
     let tasks = TaskTracker::new();
+    // What running requests need goes on until they have ended.
+    let served = CancellationToken::new();
     tasks.spawn(http::serve(listener, Arc::clone(&node) as Arc<dyn Shown>, stop.clone()));
-    tasks.spawn(pass_on(Arc::clone(&node), onward, tasks.clone(), stop.clone()));
-    tasks.spawn(show_views(Arc::clone(&node), stop.clone()));
+    tasks.spawn(pass_on(Arc::clone(&node), onward, tasks.clone(), served.clone()));
+    tasks.spawn(show_views(Arc::clone(&node), served.clone()));
     tasks.spawn(follow(Arc::clone(&directory), pool.clone(), stop.clone()));
     tasks.spawn(publication.run(directory, pool, onion_keys, stop.clone()));
     tasks.spawn(rotate_keys(Arc::clone(&node), keys, stop.clone()));
@@ -277,6 +279,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
         () = mailbox_ended.cancelled() => true,
     };
     stop.cancel();
+    served.cancel();
     endpoint.close(Code::SHUTDOWN).await;
     tasks.close();
     tasks.wait().await;

@@ -18,6 +18,14 @@ use tokio_util::task::TaskTracker;
 /// How long a peer may take to send a request once it has opened a stream.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long requests that run when a process is stopped may take to end: a write waits five seconds
+/// for the other members. With [`LINGER`] less than a process has in all.
+const DRAIN_WITHIN: Duration = Duration::from_millis(7000);
+
+/// How long links stay open after the last request, so that the end of its answer arrives, even when
+/// it is lost once: closing a link gives up what was not yet acknowledged.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// What a process answers on its links. What it does not serve is refused.
 pub trait Service: Send + Sync + 'static {
     /// A question about the directory.
@@ -47,50 +55,77 @@ pub trait Service: Send + Sync + 'static {
     }
 }
 
-/// Serves every link that `acceptor` yields until `stop`; then lets running requests end.
+/// Serves every link that `acceptor` yields until `stop`. Then nothing new is accepted, and what runs
+/// is let end: it returns when all requests have ended, at once when there are none, and after
+/// [`DRAIN_WITHIN`] in any case.
 pub async fn serve<S: Service>(mut acceptor: Acceptor, service: Arc<S>, stop: CancellationToken) {
-    let tasks = TaskTracker::new();
+    let (links, requests) = (TaskTracker::new(), TaskTracker::new());
+    let life = Life { stop: stop.clone(), drained: CancellationToken::new() };
     loop {
         let link = tokio::select! {
             link = acceptor.accept() => link,
             () = stop.cancelled() => break,
         };
         let Some(link) = link else { break };
-        tasks.spawn(serve_link(link, Arc::clone(&service), tasks.clone(), stop.clone()));
+        links.spawn(serve_link(link, Arc::clone(&service), requests.clone(), life.clone()));
     }
-    tasks.close();
-    tasks.wait().await;
+    let was_busy = !requests.is_empty();
+    requests.close();
+    if tokio::time::timeout(DRAIN_WITHIN, requests.wait()).await.is_err() {
+        tracing::warn!(count = requests.len(), "requests are cut off");
+    }
+    if was_busy {
+        tokio::time::sleep(LINGER).await;
+    }
+    life.drained.cancel();
+    links.close();
+    links.wait().await;
+    requests.wait().await;
 }
 
-async fn serve_link<S: Service>(
-    link: Link,
-    service: Arc<S>,
-    tasks: TaskTracker,
+/// How far a server is on its way to its end.
+#[derive(Clone, Debug)]
+struct Life {
+    /// Nothing new is accepted.
     stop: CancellationToken,
-) {
+    /// What still runs is cut off.
+    drained: CancellationToken,
+}
+
+async fn serve_link<S: Service>(link: Link, service: Arc<S>, requests: TaskTracker, life: Life) {
     let asker = link.remote_addr();
     loop {
         let stream = tokio::select! {
-            stream = link.accept() => stream,
-            () = stop.cancelled() => {
+            biased;
+            () = life.drained.cancelled() => {
                 link.close(Code::SHUTDOWN);
                 return;
             }
+            stream = link.accept() => stream,
         };
         // A closed link ends its task; why it closed concerns the one who made it.
         let Ok(stream) = stream else { return };
-        let work = serve_stream(stream, asker, Arc::clone(&service));
-        let stop = stop.clone();
-        tasks.spawn(async move {
+        if life.stop.is_cancelled() {
+            stream.refuse(Code::SHUTDOWN);
+            continue;
+        }
+        let work = serve_stream(stream, asker, Arc::clone(&service), life.stop.clone());
+        let drained = life.drained.clone();
+        requests.spawn(async move {
             tokio::select! {
                 () = work => {}
-                () = stop.cancelled() => {}
+                () = drained.cancelled() => {}
             }
         });
     }
 }
 
-async fn serve_stream<S: Service>(stream: IncomingStream, asker: SocketAddr, service: Arc<S>) {
+async fn serve_stream<S: Service>(
+    stream: IncomingStream,
+    asker: SocketAddr,
+    service: Arc<S>,
+    stop: CancellationToken,
+) {
     let Ok(Ok(request)) = tokio::time::timeout(REQUEST_WITHIN, stream.head()).await else { return };
     let Request { head, peer, stream } = request;
     let served = match head {
@@ -98,7 +133,7 @@ async fn serve_stream<S: Service>(stream: IncomingStream, asker: SocketAddr, ser
             service.onion(class, stream).await;
             Ok(())
         }
-        StreamHead::Directory => serve_directory(stream, asker, service).await,
+        StreamHead::Directory => serve_directory(stream, asker, service, &stop).await,
         StreamHead::Peer => match peer {
             Peer::Node(from) => serve_peer(stream, from, service).await,
             Peer::Client => Ok(()),
@@ -124,13 +159,22 @@ async fn serve_directory<S: Service>(
     mut stream: Stream,
     asker: SocketAddr,
     service: Arc<S>,
+    stop: &CancellationToken,
 ) -> Result<(), LinkError> {
     let bytes = read(&mut stream, DIRECTORY_REQUEST_MAX).await?;
     let Ok(request) = wire::decode(&bytes, DIRECTORY_REQUEST_MAX) else {
         stream.send.reset(Code::PROTOCOL);
         return Ok(());
     };
-    let reply = service.directory(request, asker).await;
+    // Who waits for the next document waits elsewhere when this process ends.
+    let is_patient = matches!(request, DirectoryRequest::Wait { .. });
+    let reply = tokio::select! {
+        reply = service.directory(request, asker) => reply,
+        () = stop.cancelled(), if is_patient => {
+            stream.send.reset(Code::SHUTDOWN);
+            return Ok(());
+        }
+    };
     stream.send.write_message(&wire::encode(&reply), 2 * DIRECTORY_MAX).await?;
     stream.send.finish().await
 }
@@ -150,5 +194,104 @@ async fn serve_peer<S: Service>(
             stream.send.reset(Code::NOT_ALLOWED);
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use enjambre_link::{
+        Admission, AskError, Endpoint, Identity, LinkConfig, Pool, PoolConfig, ask,
+    };
+    use enjambre_protocol::crypto::SecretKey;
+    use tokio::sync::Semaphore;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::sockets::listen;
+
+    /// Answers a question about the directory when it is allowed to.
+    struct Slow {
+        arrived: Semaphore,
+        allowed: Semaphore,
+    }
+
+    impl Service for Slow {
+        async fn directory(self: Arc<Self>, _: DirectoryRequest, _: SocketAddr) -> DirectoryReply {
+            self.arrived.add_permits(1);
+            if let Ok(permit) = self.allowed.acquire().await {
+                permit.forget();
+            }
+            DirectoryReply::Accepted
+        }
+    }
+
+    struct Served {
+        service: Arc<Slow>,
+        stop: CancellationToken,
+        server: JoinHandle<()>,
+        pool: Pool,
+        node: NodeId,
+        addr: SocketAddr,
+        _endpoint: Endpoint,
+    }
+
+    impl Served {
+        fn new() -> Self {
+            let key = SecretKey::from_seed(&[7; 32]);
+            let node = NodeId::from_bytes(*key.public().as_bytes());
+            let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+            let config = LinkConfig::new(Admission::everyone());
+            let (endpoint, acceptor) = listen(loopback, Identity::Node(&key), config).unwrap();
+            let addr = endpoint.local_addr().unwrap();
+            let client = Endpoint::bind(loopback, Identity::Client, LinkConfig::client()).unwrap();
+            let pool = Pool::new(client, PoolConfig::default()).unwrap();
+            let service = Arc::new(Slow { arrived: Semaphore::new(0), allowed: Semaphore::new(0) });
+            let stop = CancellationToken::new();
+            let server = tokio::spawn(serve(acceptor, Arc::clone(&service), stop.clone()));
+            Self { service, stop, server, pool, node, addr, _endpoint: endpoint }
+        }
+
+        fn ask(&self, request: DirectoryRequest) -> JoinHandle<Result<DirectoryReply, AskError>> {
+            let (pool, node, addr) = (self.pool.clone(), self.node, self.addr);
+            tokio::spawn(async move { ask(&pool, node, &[addr], &request).await })
+        }
+
+        async fn arrived(&self) {
+            self.service.arrived.acquire().await.unwrap().forget();
+        }
+    }
+
+    const QUESTION: DirectoryRequest = DirectoryRequest::Latest { above: 0, base: None };
+
+    #[tokio::test]
+    async fn running_request_is_answered_after_the_stop_and_new_ones_are_refused() {
+        let served = Served::new();
+        let running = served.ask(QUESTION);
+        served.arrived().await;
+        served.stop.cancel();
+        let refused = served.ask(QUESTION).await.unwrap();
+        assert!(
+            matches!(refused, Err(AskError::Link(LinkError::Reset(Code::SHUTDOWN)))),
+            "{refused:?}"
+        );
+        assert!(!running.is_finished() && !served.server.is_finished());
+        served.service.allowed.add_permits(1);
+        let answer = running.await.unwrap();
+        assert!(matches!(answer, Ok(DirectoryReply::Accepted)), "{answer:?}");
+        served.server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn idle_links_and_those_who_wait_for_news_hold_no_stop() {
+        let served = Served::new();
+        served.service.allowed.add_permits(1);
+        served.ask(QUESTION).await.unwrap().unwrap();
+        served.arrived().await;
+        let waiting = served.ask(DirectoryRequest::Wait { above: 0, base: None });
+        served.arrived().await;
+        served.stop.cancel();
+        // Nothing is allowed any more, so this ends only because nobody is waited for.
+        served.server.await.unwrap();
+        assert!(waiting.await.unwrap().is_err());
     }
 }

@@ -42,8 +42,7 @@ bench: setup ## what things cost: packets beside their primitives, load on a net
 	@deploy/dev/bench.sh
 
 fuzz: setup ## each fuzz target for FUZZ_SECONDS (30); needs nightly and cargo-fuzz
-	@cd specs/protocol; targets=$$(cargo +nightly fuzz list); for target in $$targets; do \
-	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS); done
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) deploy/dev/fuzz.sh
 
 sim: build ## the example scenarios
 	@for scenario in swarm-sim/scenarios/*.toml; do \

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 
@@ -111,14 +112,42 @@ proptest! {
     }
 }
 
+/// Keys with the points that the deployed network's own tests state for them.
+const PUBLISHED: [(&str, u64); 5] = [
+    ("0000000000000000000000000000000000000000000000000123456789abcdef", 81_985_529_216_486_895),
+    (
+        "3506f4a71324b7dd114eddbf4e311f39dde243e1f2cb97c40db1961f70ebaae8",
+        17_589_930_838_143_112_648,
+    ),
+    (
+        "cf27da303a50ac8c4b2d43d27259505c9bcd73fc21cf2a57902c3d050730b604",
+        10_370_619_079_776_428_163,
+    ),
+    ("d3511706b8b34f6e8411bf07bd22ba6b2435ca56846fbccf6eb1e166a6cd15cc", 2_144_983_569_669_512_198),
+    ("0f06693428fca9102a451e3f28d9cc743d8ea60a89ab6aa69eb119470c11cbd3", 9_690_840_703_409_570_833),
+];
+
+fn published_keys() -> Vec<[u8; 32]> {
+    let key = |(text, _): &(&str, u64)| {
+        <[u8; 32]>::try_from(HEXLOWER.decode(text.as_bytes()).unwrap()).unwrap()
+    };
+    PUBLISHED.iter().map(key).collect()
+}
+
+#[test]
+fn points_are_those_that_the_deployed_network_published() {
+    for (key, (text, published)) in published_keys().iter().zip(PUBLISHED) {
+        assert_eq!(point(key), Point(published), "{text}");
+    }
+}
+
 #[test]
 fn swarm_map_vectors() {
-    let mut keys = vec![[0; 32], [0xff; 32], [0x5a; 32]];
-    let mut published = [0; 32];
-    published[24..].copy_from_slice(&0x0123_4567_89ab_cdef_u64.to_be_bytes());
-    keys.push(published);
+    let published = published_keys();
+    let mut keys = vec![[0; 32], [0xff; 32], [0x5a; 32], published[0]];
     let made = (0_u8..6).map(|n| *crypto::digest("enjambre/swarm-vector/1", &[&[n]]).as_bytes());
     keys.extend(made);
+    keys.extend(&published[1..]);
     let points: Vec<Value> =
         keys.iter().map(|key| json!({ "key": to_hex(key), "point": hex(point(key).0) })).collect();
     let half = 1 << 63;
@@ -155,7 +184,7 @@ fn swarm_map_vectors() {
         .collect();
     let value = json!({
         "recipe": {
-            "points": "point = XOR of the four big-endian 64-bit words of the key. The first three keys are one byte repeated; the fourth is that of the deployed network's unit test; key 4 + n is digest(\"enjambre/swarm-vector/1\", [byte n]).",
+            "points": "point = XOR of the four big-endian 64-bit words of the key. The first three keys are one byte repeated; the fourth is that of the deployed network's unit test; key 4 + n, for n from 0 to 5, is digest(\"enjambre/swarm-vector/1\", [byte n]); the last four are those of the deployed network too, with the points that it states.",
             "rings": "each ring with every swarm's arc (both ends included), the owner of both ends of every arc and of the first and last point, and the id that a new swarm would get.",
             "hand_overs": "what moves when the ring `before` becomes `after`.",
             "must_fail": "texts that are no swarm id."

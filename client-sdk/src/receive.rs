@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind};
 use crate::home::Reading;
 use crate::mailbox::Answers;
 use crate::online::observe;
+use crate::send::Due;
 use crate::store::{Change, Cursor, CursorKey, InboxRow, NewFile, NewInboxMessage, StoreError};
 use crate::system;
 use crate::types::{
@@ -119,7 +120,7 @@ impl Client {
             {
                 tracing::warn!(%error, "the account's keys were not renewed");
             }
-            self.deliver_due(deadline).await?;
+            self.deliver_due(Due::All, deadline).await?;
             if !goes_on {
                 let kept = self.store().read(|view| view.unopened_count())?;
                 let kept = usize::try_from(kept).unwrap_or(usize::MAX);

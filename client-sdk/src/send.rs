@@ -49,6 +49,10 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// The next try after the first failure, doubled with each up to the second.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
 
+/// How long a message that was sent waits for what is due for others: most are stored in less, and
+/// whoever sends does not wait for strangers' swarms.
+const BESIDE: Duration = Duration::from_secs(3);
+
 /// How much longer than its deadline a message is held by the process that tries it. Should that
 /// die, another takes the message after that.
 const HELD_BEYOND: Duration = Duration::from_secs(10);
@@ -92,6 +96,27 @@ struct SealedFile {
     chunks: Vec<Vec<u8>>,
 }
 
+/// Whose queued messages are tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    /// Everybody's.
+    All,
+    /// Those for one recipient.
+    Of(AccountId),
+    /// Those for everybody else.
+    Others(AccountId),
+}
+
+impl Due {
+    fn includes(self, recipient: &AccountId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(only) => only == *recipient,
+            Self::Others(not) => not != *recipient,
+        }
+    }
+}
+
 /// What came of one try.
 enum Tried {
     /// A majority has it.
@@ -99,15 +124,16 @@ enum Tried {
     /// It stays queued, for a reason of this kind.
     Waits(ErrorKind),
     /// It was given up.
-    Expired,
+    Failed,
     /// Another process had it stored while this one was held up.
     Elsewhere,
 }
 
 impl Client {
     /// Sends text and files, and waits until a majority of the recipient's swarm has them on disk.
-    /// A message that cannot leave now stays queued and is tried again by the next command; the
-    /// report says why.
+    /// A message that cannot leave now stays queued and is tried again by later calls; the report says
+    /// why. What is due for the same recipient leaves first, so that it arrives in its order; what is
+    /// due for others gets a little time afterwards.
     pub async fn send(&self, request: SendRequest) -> Result<SendReport, Error> {
         let began = Instant::now();
         let account = self.own_account()?;
@@ -115,7 +141,13 @@ impl Client {
         let deadline = self.deadline_for(bytes_of(&request.files));
         let net = self.net(deadline).await?;
         let id = self.compose(&account, &net, recipient, request, deadline)?;
-        let tried = self.deliver_within(&id, deadline).await?;
+        self.deliver_due(Due::Of(recipient), deadline).await?;
+        let tried = self.deliver_within(&id, deadline).await.map_err(|error| {
+            let text = format!("{error}; the message is kept, see `enjambre status {id}`");
+            let (kind, retry) = (error.kind(), error.retry());
+            Error::new(kind, text).with_retry(retry).with_source(error)
+        })?;
+        self.deliver_due(Due::Others(recipient), deadline.within(BESIDE)).await?;
         let row = self.store().read(|view| view.outgoing(&id))?.ok_or_else(lost)?;
         Ok(report(&row, &tried, began.elapsed()))
     }
@@ -149,11 +181,11 @@ impl Client {
         })
     }
 
-    /// Tries every message whose next try is due. Errors of single messages stay with them; only a
-    /// store that fails is an error here.
-    pub(crate) async fn deliver_due(&self, deadline: Deadline) -> Result<(), Error> {
+    /// Tries messages whose next try is due. Errors of single messages stay with them; only a store
+    /// that fails is an error here.
+    pub(crate) async fn deliver_due(&self, whose: Due, deadline: Deadline) -> Result<(), Error> {
         let due = self.store().read(|view| view.due(system::now()))?;
-        for row in due {
+        for row in due.into_iter().filter(|row| whose.includes(&row.recipient)) {
             if deadline.has_passed() {
                 break;
             }
@@ -264,17 +296,17 @@ impl Client {
         }
         let now = system::now();
         if row.expires <= now {
-            let state =
-                OutgoingState::Failed { reason: "it expired before it could be stored".to_owned() };
-            self.store().write(|change| {
-                change.set_state(id, &state, now)?;
-                change.remove_parts(id)
-            })?;
-            return Ok(Tried::Expired);
+            self.give_up(id, "it expired before it could be stored")?;
+            return Ok(Tried::Failed);
         }
         self.store().write(|change| change.set_attempt(id, held_until(deadline)))?;
         match self.try_once(&row, deadline).await {
             Ok(durable) => Ok(Tried::Stored(Box::new(durable))),
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                // It was composed of what fits alone and not together, and never will.
+                self.give_up(id, &error.to_string())?;
+                Ok(Tried::Failed)
+            }
             Err(error) => {
                 let state = OutgoingState::Queued { reason: error.to_string() };
                 self.store().write(|change| change.set_state(id, &state, system::now()))?;
@@ -285,6 +317,14 @@ impl Client {
                 }
             }
         }
+    }
+
+    fn give_up(&self, id: &MessageId, reason: &str) -> Result<(), Error> {
+        let state = OutgoingState::Failed { reason: reason.to_owned() };
+        Ok(self.store().write(|change| {
+            change.set_state(id, &state, system::now())?;
+            change.remove_parts(id)
+        })?)
     }
 
     async fn try_once(&self, row: &OutboxRow, deadline: Deadline) -> Result<Durable, Error> {
@@ -460,7 +500,7 @@ fn report(row: &OutboxRow, tried: &Tried, took: Duration) -> SendReport {
     let (path, reason_kind) = match tried {
         Tried::Stored(durable) => (Some(&durable.path), None),
         Tried::Waits(kind) => (None, Some(*kind)),
-        Tried::Expired | Tried::Elsewhere => (None, None),
+        Tried::Failed | Tried::Elsewhere => (None, None),
     };
     SendReport {
         id: row.id,

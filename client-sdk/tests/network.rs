@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use enjambre_node::{directory, files, run};
 use enjambre_protocol::identity::RecoveryPhrase;
@@ -210,6 +211,38 @@ fn command_without_time_keeps_its_message_and_a_later_one_sends_it() {
         network.user("ana", &["status", text(&report["id"])])["state"] == "stored"
     });
     assert_eq!(network.receive("ben"), ["in a hurry"]);
+}
+
+#[test]
+fn sending_alone_sends_what_waits_for_the_same_person_first() {
+    let network = Network::start(1);
+    network.account("ana");
+    let ben = network.account("ben");
+    network.user("ana", &["send", &ben, "0"]);
+    let ended = network.run("ana", &["send", &ben, "1", "--deadline", "0s"]);
+    let [report] = ended.lines.as_slice() else { panic!("{ended:?}") };
+    let status = network.user("ana", &["status", text(&report["id"])]);
+    let due = status["next_try"].as_u64().unwrap();
+    until("its next try is due", || {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() > u128::from(due)
+    });
+    network.user("ana", &["send", &ben, "2"]);
+    assert_eq!(network.receive("ben"), ["0", "1", "2"]);
+}
+
+#[test]
+fn message_whose_parts_fit_only_alone_is_given_up_at_once() {
+    let network = Network::start(1);
+    network.account("ana");
+    let ben = network.account("ben");
+    let file = network.path("large.bin");
+    std::fs::write(&file, noise(1, 10_000_000)).unwrap();
+    let long = "x".repeat(60_000);
+    let words = ["send", &ben, &long, "--file", path(&file), "--file", path(&file)];
+    let ended = network.run("ana", &words);
+    assert_eq!((ended.code, &ended.error["kind"]), (1, &"too-large".into()));
+    assert_eq!(ended.lines[0]["state"], "failed");
+    assert_eq!(network.user("ana", &["status"])["outgoing_count"], 0);
 }
 
 #[test]

@@ -56,9 +56,12 @@ pub(crate) async fn run(
         report.guard = None;
     }
     output.print(&report, || people(&report))?;
-    if report.state < DeliveryState::Stored || report.state == DeliveryState::Failed {
-        let reason =
-            report.reason.as_deref().unwrap_or("no majority of the swarm has confirmed it");
+    let reason = report.reason.as_deref().unwrap_or("no majority of the swarm has confirmed it");
+    if report.state == DeliveryState::Failed {
+        let text = format!("the message was given up ({reason}): send less at a time");
+        return Err(Error::new(ErrorKind::TooLarge, text).into());
+    }
+    if report.state < DeliveryState::Stored {
         let text = format!(
             "the message is not confirmed ({reason}): it is kept and tried again, see `enjambre status {}`",
             report.id

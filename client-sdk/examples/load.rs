@@ -1,7 +1,7 @@
 //! Load on a private network of real processes on this machine: requests through three hops,
-//! stores that a majority synced, files; what each costs the nodes, and what they hold idle.
+//! polls, stores that a majority synced, files; what each costs the nodes, and what they hold idle.
 //!
-//! It starts the network by `enjambre-node devnet up`, measures for half a minute and stops the
+//! It starts the network by `enjambre-node devnet up`, measures for a minute and stops the
 //! network in any case. Absolute figures are those of this machine and of what else it does; the
 //! CPU time of a request is steadier than requests a second.
 
@@ -25,8 +25,12 @@ use report::Report;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What is not one of the four timed measurements (start, idle, warming up, the file) may take
-/// this long together; then everything is stopped.
+/// Timed measurements: requests alone, in number, and to one node; two kinds of polls; stores
+/// alone and in number.
+const MEASUREMENTS: u32 = 7;
+
+/// What is not one of the timed measurements (start, idle, warming up, the file) may take this long
+/// together; then everything is stopped.
 const REST_WITHIN: Duration = Duration::from_secs(40);
 
 #[derive(Debug, Parser)]
@@ -75,7 +79,7 @@ fn measured(options: &Options) -> Result<Report> {
     let dir = options.dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("enjambre-load-{}", std::process::id()))
     });
-    let within = REST_WITHIN + 4 * Duration::from_secs(options.seconds);
+    let within = REST_WITHIN + MEASUREMENTS * Duration::from_secs(options.seconds);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let work = async {

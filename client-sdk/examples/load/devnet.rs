@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use enjambre_protocol::id::NodeId;
 use serde_json::Value;
 
 use crate::Result;
@@ -11,11 +12,17 @@ use crate::Result;
 /// Clock ticks a second in `/proc/PID/stat`: the same on every Linux in use.
 const TICKS: u64 = 100;
 
+/// One node's process.
+struct Node {
+    id: NodeId,
+    pid: String,
+}
+
 /// A running devnet. Dropping it stops all its processes.
 pub(crate) struct Devnet {
     program: PathBuf,
     dir: PathBuf,
-    nodes: Vec<i32>,
+    nodes: Vec<Node>,
     /// How long it took until all nodes were ready.
     pub(crate) ready_after: Duration,
 }
@@ -47,8 +54,9 @@ impl Devnet {
         let list: Value = serde_json::from_slice(&std::fs::read(dir.join("devnet.json"))?)?;
         let processes = list["processes"].as_array().ok_or("devnet.json has no processes")?;
         for process in processes.iter().filter(|process| process["role"] == "node") {
-            let pid = process["pid"].as_i64().ok_or("devnet.json has no pid")?;
-            devnet.nodes.push(i32::try_from(pid)?);
+            let pid = process["pid"].as_i64().ok_or("devnet.json has no pid")?.to_string();
+            let id = process["id"].as_str().ok_or("devnet.json has no id")?.parse()?;
+            devnet.nodes.push(Node { id, pid });
         }
         if devnet.nodes.len() != nodes {
             return Err("devnet.json lists another number of nodes".into());
@@ -63,16 +71,19 @@ impl Devnet {
 
     /// CPU time of all node processes so far, user and system.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        self.nodes.iter().map(|pid| cpu_of(&pid.to_string())).sum()
+        self.nodes.iter().map(|node| cpu_of(&node.pid)).sum()
+    }
+
+    /// CPU time of one node process so far.
+    pub(crate) fn cpu_of_node(&self, id: NodeId) -> Result<Duration> {
+        let node = self.nodes.iter().find(|node| node.id == id).ok_or("no such node")?;
+        cpu_of(&node.pid)
     }
 
     /// Resident memory of each node process, bytes, ascending.
     pub(crate) fn resident(&self) -> Result<Vec<u64>> {
-        let mut all = self
-            .nodes
-            .iter()
-            .map(|pid| resident_of(&pid.to_string()))
-            .collect::<Result<Vec<_>>>()?;
+        let mut all =
+            self.nodes.iter().map(|node| resident_of(&node.pid)).collect::<Result<Vec<_>>>()?;
         all.sort_unstable();
         Ok(all)
     }

@@ -1,11 +1,13 @@
 //! The measurements, one after the other.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use enjambre_protocol::id::NodeId;
 use enjambre_protocol::identity::{AccountId, AccountSeed};
 use enjambre_sdk::Client;
-use enjambre_sdk::probe::Probe;
+use enjambre_sdk::probe::{Poller, Probe};
 use enjambre_sdk::types::{
     ClientConfig, DeliveryState, ReceiveMode, ReceiveOptions, SendRequest, WaitFor,
 };
@@ -17,6 +19,9 @@ use crate::{Options, Result};
 
 /// Accounts that messages are stored for: enough to reach every swarm and no mailbox's limit.
 const ACCOUNTS: u8 = 200;
+
+/// The account that is asked about without having messages: none of those above.
+const POLLED: u8 = 0xee;
 
 /// How long the network is left alone to see what it does idle.
 const IDLE_FOR: Duration = Duration::from_secs(4);
@@ -37,14 +42,26 @@ pub(crate) async fn all(options: &Options, devnet: &Devnet, dir: &Path) -> Resul
         clients.push(client);
     }
     let seconds = Duration::from_secs(options.seconds);
+    let busy = options.in_flight;
     let ask = Work::Request;
     let store = Work::Store(options.message);
-    load(devnet, &probes, ask, options.in_flight, WARM_FOR).await?;
-    let request_alone = load(devnet, &probes[..1], ask, 1, seconds).await?;
-    let request = load(devnet, &probes, ask, options.in_flight, seconds).await?;
-    load(devnet, &probes, store, options.in_flight, WARM_FOR).await?;
-    let store_alone = load(devnet, &probes[..1], store, 1, seconds).await?;
-    let stores = load(devnet, &probes, store, options.in_flight, seconds).await?;
+    load(devnet, &probes, &ask, busy, WARM_FOR).await?;
+    let request_alone = load(devnet, &probes[..1], &ask, 1, seconds).await?;
+    let request = load(devnet, &probes, &ask, busy, seconds).await?;
+    let polled = AccountSeed::from_bytes([POLLED; 16]);
+    let by_device = Poller::device(&polled, &probes[0].network());
+    let members = probes[0].members(by_device.account());
+    let member = *members.first().ok_or("the network has no swarm")?;
+    // All of them go to one node, so that the others do nothing but relay.
+    let to_one = load(devnet, &probes, &Work::RequestTo(member), busy, seconds).await?;
+    let by_owner = Work::Poll(Arc::new(Poller::owner(&polled)), member);
+    let poll_owner = load(devnet, &probes, &by_owner, busy, seconds).await?;
+    let by_device = Work::Poll(Arc::new(by_device), member);
+    let poll_device = load(devnet, &probes, &by_device, busy, seconds).await?;
+    load(devnet, &probes, &store, busy, WARM_FOR).await?;
+    let store_alone = load(devnet, &probes[..1], &store, 1, seconds).await?;
+    let stores = load(devnet, &probes, &store, busy, seconds).await?;
+    let swarms = probes[0].swarm_sizes();
     let file = match (options.file, clients.as_slice()) {
         (0, _) => None,
         (megabytes, [from, to, ..]) => Some(file(from, to, megabytes, dir).await?),
@@ -61,6 +78,10 @@ pub(crate) async fn all(options: &Options, devnet: &Devnet, dir: &Path) -> Resul
         idle,
         request_alone,
         request,
+        to_one,
+        poll_owner,
+        poll_device,
+        swarms,
         store_alone,
         stores,
         file,
@@ -76,27 +97,45 @@ async fn idle(devnet: &Devnet) -> Result<Idle> {
     Ok(Idle { resident, core_share: cores / devnet.resident()?.len() as f64 })
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Work {
+    /// To one node after the other.
     Request,
+    /// To this node.
+    RequestTo(NodeId),
+    /// A signed question to this member for an account's messages, of which there are none.
+    Poll(Arc<Poller>, NodeId),
     /// Of so many bytes.
     Store(usize),
+}
+
+impl Work {
+    /// The one node that all of it goes to.
+    const fn target(&self) -> Option<NodeId> {
+        match self {
+            Self::RequestTo(node) | Self::Poll(_, node) => Some(*node),
+            Self::Request | Self::Store(_) => None,
+        }
+    }
 }
 
 /// Keeps `in_flight` pieces of work under way for a time.
 async fn load(
     devnet: &Devnet,
     probes: &[Probe],
-    work: Work,
+    work: &Work,
     in_flight: usize,
     lasts: Duration,
 ) -> Result<Load> {
+    let of_target = || work.target().map_or(Ok(Duration::ZERO), |node| devnet.cpu_of_node(node));
     let accounts: Vec<AccountId> =
         (0..ACCOUNTS).map(|i| AccountSeed::from_bytes([i; 16]).key().id()).collect();
-    let (cpu, own_cpu, began) = (devnet.cpu()?, cpu_of("self")?, Instant::now());
+    let (cpu, target_cpu, own_cpu) = (devnet.cpu()?, of_target()?, cpu_of("self")?);
+    let began = Instant::now();
     let mut tasks = JoinSet::new();
     for (lane, probe) in (0..in_flight).zip(probes.iter().cycle()) {
-        tasks.spawn(one_lane(probe.clone(), lane, work, accounts.clone(), began + lasts));
+        let (work, accounts) = (work.clone(), accounts.clone());
+        tasks.spawn(one_lane(probe.clone(), lane, work, accounts, began + lasts));
     }
     let (mut times, mut failed) = (Vec::new(), 0);
     while let Some(lane) = tasks.join_next().await {
@@ -106,12 +145,13 @@ async fn load(
     }
     let took = began.elapsed();
     let nodes_cpu = devnet.cpu()?.saturating_sub(cpu);
+    let target_cpu = of_target()?.saturating_sub(target_cpu);
     let client_cpu = cpu_of("self")?.saturating_sub(own_cpu);
     if times.is_empty() {
         return Err(format!("nothing succeeded and {failed} failed: {work:?}").into());
     }
     times.sort_unstable();
-    Ok(Load { times, failed, took, nodes_cpu, client_cpu })
+    Ok(Load { times, failed, took, nodes_cpu, target_cpu, client_cpu })
 }
 
 struct Lane {
@@ -133,11 +173,12 @@ async fn one_lane(
     while Instant::now() < until {
         turn += 1;
         let began = Instant::now();
-        let result = match work {
-            Work::Request => probe.request(lane as u64, nodes[turn % nodes.len()]).await,
-            Work::Store(len) => {
-                probe.store(lane as u64, &accounts[turn % accounts.len()], len).await
-            }
+        let lane = lane as u64;
+        let result = match &work {
+            Work::Request => probe.request(lane, nodes[turn % nodes.len()]).await,
+            Work::RequestTo(node) => probe.request(lane, *node).await,
+            Work::Poll(poller, member) => probe.poll(lane, poller, *member).await,
+            Work::Store(len) => probe.store(lane, &accounts[turn % accounts.len()], *len).await,
         };
         match result {
             Ok(()) => times.push(began.elapsed()),

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use enjambre_link::{Frames, LinkError};
+use enjambre_link::{AWS_LC, Frames, LinkError};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::StreamHead;
 use enjambre_protocol::onion::{
-    Hop as OnionHop, HopTarget, Item, OnionError, Packet, ReplyAssembler, ReplyOpener, ResetReason,
-    SizeClass, build,
+    Hop as OnionHop, HopTarget, Item, OnionError, Packet, Primitives, RUST_CRYPTO, ReplyAssembler,
+    ReplyOpener, ResetReason, SizeClass, build_with,
 };
 use enjambre_protocol::path::{FailedEdge, FailedHop, Failure, Hop, IsolationKey, Path, Rule};
 use enjambre_protocol::service::{ServiceReply, ServiceRequest};
@@ -37,6 +37,11 @@ const READ_WITHIN: Duration = Duration::from_secs(4);
 
 /// The same for a write: a member waits five seconds for the others before it says no.
 const WRITE_WITHIN: Duration = Duration::from_secs(8);
+
+/// What packets are built by: the portable primitives, or with the feature `aws-lc` the faster ones.
+fn primitives() -> &'static dyn Primitives {
+    if cfg!(feature = "aws-lc") { &AWS_LC } else { &RUST_CRYPTO }
+}
 
 /// Where a request went. The guard is shown only on request: it knows who asks.
 #[derive(Clone, Debug)]
@@ -289,7 +294,9 @@ impl Net {
         let targets = [target(guard)?, target(middle)?, target(exit)?, target(path.destination)?];
         let minute = self.now().minute();
         self.with_rng(|rng| {
-            build(rng, &self.network, &targets, class, reply_class, minute, request).ok()
+            let network = &self.network;
+            build_with(primitives(), rng, network, &targets, class, reply_class, minute, request)
+                .ok()
         })
     }
 

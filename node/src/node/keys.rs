@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use enjambre_link::AWS_LC;
 use enjambre_protocol::crypto::Secret;
 use enjambre_protocol::onion::{
     Keyring, OnionKeyNumber, OnionPublicKey, OnionSecretKey, ReplayEntry, ReplayError, ReplaySet,
@@ -117,10 +118,11 @@ impl Keys {
         }
     }
 
-    /// What peeling uses.
+    /// What peeling uses, by the faster primitives.
     pub(super) fn keyring(&self) -> Keyring {
         let key = |secret: &Secret<32>| OnionSecretKey::from_bytes(*secret.expose());
-        let keyring = Keyring::new(self.number, key(&self.current), key(&self.next));
+        let keyring =
+            Keyring::new(self.number, key(&self.current), key(&self.next)).with_primitives(&AWS_LC);
         match &self.previous {
             Some(previous) => keyring.with_previous(key(previous)),
             None => keyring,

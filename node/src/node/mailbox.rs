@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::mailbox::{
-    Answer, CallId, Forward, ForwardReply, MailboxError, MemberMachine, Now, Request, RequestId,
-    Response, Store, Transmit, Verified, Verify, View,
+    Answer, CallId, Forward, ForwardReply, Interest, MailboxError, MemberMachine, Now, Request,
+    RequestId, Response, Store, Transmit, Verified, Verify, View,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ pub(crate) struct Onward {
     pub(crate) call: CallId,
     pub(crate) to: Vec<NodeId>,
     pub(crate) forward: Arc<Forward>,
+    pub(crate) interest: Interest,
 }
 
 enum Input {
@@ -251,8 +252,8 @@ impl<S: Store> Driver<S> {
                         let _ = waiting.send(reply);
                     }
                 }
-                Transmit::Forward { call, to, forward } => {
-                    let _ = self.onward.send(Onward { call, to, forward });
+                Transmit::Forward { call, to, forward, interest } => {
+                    let _ = self.onward.send(Onward { call, to, forward, interest });
                 }
             }
         }

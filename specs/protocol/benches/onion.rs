@@ -42,7 +42,7 @@ fn main() {
         packets::measure(&mut criterion, round);
         network::measure(&mut criterion, round);
     }
-    let mut table = Table::new(results, ROUNDS);
+    let mut table = Table::new(results, ROUNDS, "ratio to its primitives");
     packets::rows(&mut table);
     network::rows(&mut table);
     table.print();

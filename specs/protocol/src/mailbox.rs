@@ -43,7 +43,8 @@ pub use accounts::{Counters, Kept, Mailboxes, Quota, Quotas, Swept};
 pub use address::{ChunkHash, Cursor, MessageHash, Payload, ReceiptNonce, RecordSeq};
 pub use error::{ErrorKind, MailboxError, Unconfirmed};
 pub use machine::{
-    CallId, MemberConfig, MemberMachine, Now, Readiness, RequestId, Transmit, View, WRITE_DEADLINE,
+    CallId, Interest, MemberConfig, MemberMachine, Now, Readiness, RequestId, Transmit, View,
+    WRITE_DEADLINE,
 };
 pub use memory::{FaultyStore, MemoryStore};
 pub use mutation::{

@@ -19,6 +19,7 @@
 
 mod assemble;
 mod build;
+pub mod conformance;
 mod error;
 mod frame;
 mod key;
@@ -34,13 +35,13 @@ mod size;
 mod tests;
 
 pub use assemble::{AssembleError, Item, ReplyAssembler};
-pub use build::{BuildError, HopTarget, Packet, build};
+pub use build::{BuildError, HopTarget, Packet, build, build_with};
 pub use error::{OnionError, ResetReason};
 pub use frame::{Flow, Frame, FrameKind, frames_for};
 pub use key::{Keyring, OnionKeyNumber, OnionPublicKey, OnionSecretKey};
 pub use opener::{FrameError, OpenedFrame, ReplyOpener};
 pub use peel::{Answer, Malformation, OpenedLayer, PeelError, Peeled, Refusal, Step, View, peel};
-pub use primitives::{Primitives, RUST_CRYPTO, RustCrypto, TAG_LEN};
+pub use primitives::{ExchangeKey, Primitives, RUST_CRYPTO, RustCrypto, TAG_LEN};
 pub use replay::{MINUTES_AHEAD, MINUTES_BACK, ReplayEntry, ReplayError, ReplaySet, check_minute};
 pub use reply::{RelayError, ReplyRelay, ReplySealer, SealError};
 pub use size::{

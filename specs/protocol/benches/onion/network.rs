@@ -14,7 +14,7 @@ use enjambre_protocol::identity::{
     AccountId, AccountKey, AccountSeed, Bundle, BundleSecret, DeviceKeys, DeviceList,
     DeviceListDraft,
 };
-use enjambre_protocol::onion::{OnionPublicKey, OnionSecretKey, Primitives, RUST_CRYPTO};
+use enjambre_protocol::onion::{ExchangeKey, OnionPublicKey, OnionSecretKey};
 use enjambre_protocol::path::{
     Candidate, Destination, IsolationKey, PathMachine, PathParams, PathState, Prefix,
 };
@@ -46,7 +46,7 @@ pub(crate) fn measure(criterion: &mut Criterion, round: usize) {
     criterion.bench_function(&name(EXCHANGE, round), |b| {
         let secret = OnionSecretKey::from_bytes([3; 32]);
         let public: OnionPublicKey = OnionSecretKey::from_bytes([4; 32]).public();
-        b.iter(|| RUST_CRYPTO.exchange(black_box(&secret), black_box(&public)));
+        b.iter(|| black_box(&secret).exchange(black_box(&public)));
     });
     measure_directory(criterion, round);
     measure_envelopes(criterion, round);

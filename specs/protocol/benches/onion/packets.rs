@@ -5,9 +5,9 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion};
 use enjambre_protocol::crypto::{Secret, derive};
 use enjambre_protocol::onion::{
-    Flow, Frame, FrameKind, HOPS, Hop, HopTarget, Keyring, OnionKeyNumber, OnionSecretKey,
-    Primitives, RUST_CRYPTO, ReplyOpener, ReplyRelay, ReplySealer, SizeClass, Step, build, peel,
-    reply_capacity,
+    ExchangeKey, Flow, Frame, FrameKind, HOPS, Hop, HopTarget, Keyring, OnionKeyNumber,
+    OnionSecretKey, Primitives, RUST_CRYPTO, ReplyOpener, ReplyRelay, ReplySealer, SizeClass, Step,
+    build, peel, reply_capacity,
 };
 
 use crate::table::{Table, name};
@@ -82,7 +82,7 @@ pub(crate) fn measure(criterion: &mut Criterion, round: usize) {
             });
         }
         criterion.bench_function(&name(&of(EXCHANGE, class), round), |b| {
-            b.iter(|| RUST_CRYPTO.exchange(black_box(&ours), black_box(&theirs)));
+            b.iter(|| black_box(&ours).exchange(black_box(&theirs)));
         });
         criterion.bench_function(&name(&aead(class), round), |b| {
             let (key, mut buffer) = (Secret::from_bytes([9; 32]), vec![0; class.bytes()]);

@@ -19,12 +19,14 @@ pub(crate) fn name(what: &str, round: usize) -> String {
 pub(crate) struct Table {
     results: PathBuf,
     rounds: usize,
+    ratio: &'static str,
     rows: Vec<[String; 4]>,
 }
 
 impl Table {
-    pub(crate) const fn new(results: PathBuf, rounds: usize) -> Self {
-        Self { results, rounds, rows: Vec::new() }
+    /// `ratio` is the heading of the ratios.
+    pub(crate) const fn new(results: PathBuf, rounds: usize, ratio: &'static str) -> Self {
+        Self { results, rounds, ratio, rows: Vec::new() }
     }
 
     /// Microseconds of `what` in one round; `None` if it was filtered out.
@@ -71,7 +73,7 @@ impl Table {
     /// Prints everything.
     pub(crate) fn print(&self) {
         println!("\nOne core. Medians of {} rounds; ratios are of one round each.\n", self.rounds);
-        let head = ["what", "figure", "ratio to its primitives", "target"].map(str::to_owned);
+        let head = ["what", "figure", self.ratio, "target"].map(str::to_owned);
         let rows: Vec<&[String; 4]> = std::iter::once(&head).chain(&self.rows).collect();
         let width =
             |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -8,8 +8,8 @@ use aes_gcm::{Aes256Gcm, KeyInit};
 use enjambre_protocol::crypto::{Secret, derive};
 use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::onion::{
-    HOPS, Hop, HopTarget, Keyring, OnionKeyNumber, OnionSecretKey, Packet, PeelError, Peeled,
-    Primitives, RUST_CRYPTO, ReplyOpener, SizeClass, build, peel,
+    ExchangeKey, HOPS, Hop, HopTarget, Keyring, OnionKeyNumber, OnionSecretKey, Packet, PeelError,
+    Peeled, ReplyOpener, SizeClass, build, peel,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -68,7 +68,7 @@ impl Layer {
     pub fn seal(&self, hop: Hop) -> Vec<u8> {
         let ephemeral = OnionSecretKey::from_bytes([0x21; 32]);
         let onion_key = secret(hop).public();
-        let shared = RUST_CRYPTO.exchange(&ephemeral, &onion_key).expect("both keys are sound");
+        let shared = ephemeral.exchange(&onion_key).expect("both keys are sound");
         let public = ephemeral.public();
         let info: [&[u8]; 4] = [NETWORK.as_bytes(), &[1], public.as_bytes(), onion_key.as_bytes()];
         let keys: Secret<128> = derive("enjambre/onion/1", shared.expose(), &info);

@@ -11,6 +11,9 @@
 //! and with cut lines. What both ends must agree on (versions, heads, codes, limits, back-off) is
 //! in [`enjambre_protocol::link`]. Specified in 04 links.
 //!
+//! Since the cryptography under the links is that of AWS-LC, its onion primitives are here too:
+//! [`AWS_LC`], which nodes peel by.
+//!
 //! Not here: what a request says, who is let in (an [`Admission`] decides), which peer to ask.
 //!
 //! # Invariants
@@ -30,6 +33,7 @@ mod gate;
 mod link;
 pub mod memory;
 mod pool;
+mod primitives;
 mod quic;
 mod stream;
 mod transport;
@@ -44,5 +48,6 @@ pub use endpoint::{Acceptor, Endpoint};
 pub use error::LinkError;
 pub use link::{IncomingStream, Link, Request, Stream};
 pub use pool::{Pool, PoolConfig};
+pub use primitives::{AWS_LC, AwsLc};
 pub use stream::{Fill, Frames, RecvStream, SendStream};
 pub use unread::Unread;

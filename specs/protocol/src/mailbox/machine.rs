@@ -25,7 +25,7 @@ mod serve;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::crypto::SecretKey;
 use crate::id::{NetworkId, NodeId};
@@ -136,7 +136,23 @@ pub enum Transmit {
         to: Vec<NodeId>,
         /// What.
         forward: Arc<Forward>,
+        /// Whether answers still count.
+        interest: Interest,
     },
+}
+
+/// Whether the answers to a write that was passed on still count.
+///
+/// Checking an answer costs a signature's time. Once enough members have answered, or the write was
+/// given up, the rest may go unread.
+#[derive(Clone, Debug)]
+pub struct Interest(Weak<()>);
+
+impl Interest {
+    /// False once the write is settled; it stays false.
+    pub fn remains(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// A request of a client, part by part.

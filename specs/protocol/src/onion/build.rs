@@ -4,12 +4,13 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use super::key::{OnionKeyNumber, OnionPublicKey, OnionSecretKey};
+use super::key::{OnionKeyNumber, OnionPublicKey};
 use super::layer::{BackKeys, Header, LayerKeys, clear_part, seal_layer};
 use super::opener::ReplyOpener;
 use super::primitives::{Primitives, RUST_CRYPTO, TAG_LEN};
 use super::size::{BODY_AT, HOPS, Hop, LENGTH_LEN, SizeClass, payload_capacity};
 use crate::Retry;
+use crate::crypto::Secret;
 use crate::id::{NetworkId, NodeId};
 
 /// One node of a path, as the directory describes it.
@@ -110,18 +111,32 @@ pub fn build(
     minute: u32,
     request: &[u8],
 ) -> Result<(Packet, ReplyOpener), BuildError> {
+    build_with(&RUST_CRYPTO, rng, network, path, class, reply_class, minute, request)
+}
+
+/// [`build`] by other primitives: the same bytes for the same randomness.
+#[expect(clippy::too_many_arguments, reason = "those of `build`, and the primitives")]
+pub fn build_with(
+    primitives: &'static dyn Primitives,
+    rng: &mut impl CryptoRng,
+    network: &NetworkId,
+    path: &[HopTarget; HOPS],
+    class: SizeClass,
+    reply_class: SizeClass,
+    minute: u32,
+    request: &[u8],
+) -> Result<(Packet, ReplyOpener), BuildError> {
     check_nodes(path)?;
     let mut bytes = innermost(class, request)?;
     let len = bytes.len();
-    let primitives: &'static dyn Primitives = &RUST_CRYPTO;
     let mut backs: [Option<BackKeys>; HOPS] = Default::default();
     let mut next = None;
     for (hop, target) in Hop::ALL.into_iter().zip(path).rev() {
-        let ephemeral = OnionSecretKey::generate(rng);
-        let shared =
-            primitives.exchange(&ephemeral, &target.key).ok_or(BuildError::BadKey { hop })?;
-        let keys = LayerKeys::derive(network, &shared, &ephemeral.public(), &target.key);
-        let clear = clear_part(target.key_number.get(), &ephemeral.public());
+        let ephemeral = primitives.exchange_key(&Secret::generate(rng));
+        let public = ephemeral.public();
+        let shared = ephemeral.exchange(&target.key).ok_or(BuildError::BadKey { hop })?;
+        let keys = LayerKeys::derive(network, &shared, &public, &target.key);
+        let clear = clear_part(target.key_number.get(), &public);
         // Layer n lies in the packet behind n fronts and before n tags.
         let layer = &mut bytes[BODY_AT * hop.index()..len - TAG_LEN * hop.index()];
         let header = Header { hop, reply_class, next, minute }.to_bytes();

@@ -1,11 +1,12 @@
 //! Onion keys: a node's X25519 keys of the day, by number.
 
 use core::fmt;
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
 use x25519_dalek::StaticSecret;
 
-use super::primitives::{Primitives, RUST_CRYPTO};
+use super::primitives::{ExchangeKey, Primitives, RUST_CRYPTO};
 use crate::crypto::Secret;
 use crate::id::byte_id;
 
@@ -91,36 +92,54 @@ impl fmt::Debug for OnionSecretKey {
 #[derive(Clone, Debug)]
 pub struct Keyring {
     number: OnionKeyNumber,
-    previous: Option<OnionSecretKey>,
-    current: OnionSecretKey,
-    next: OnionSecretKey,
+    previous: Option<HeldKey>,
+    current: HeldKey,
+    next: HeldKey,
     primitives: &'static dyn Primitives,
+}
+
+/// A key of the ring, and the same one as the ring's primitives want it.
+#[derive(Clone, Debug)]
+struct HeldKey {
+    secret: OnionSecretKey,
+    ready: Arc<dyn ExchangeKey>,
+}
+
+impl HeldKey {
+    fn new(secret: OnionSecretKey, primitives: &'static dyn Primitives) -> Self {
+        let ready = primitives.exchange_key(&secret.to_secret());
+        Self { secret, ready }
+    }
 }
 
 impl Keyring {
     /// A ring without a previous key. `next` has the number that follows `number`.
     pub fn new(number: OnionKeyNumber, current: OnionSecretKey, next: OnionSecretKey) -> Self {
-        Self { number, previous: None, current, next, primitives: &RUST_CRYPTO }
+        let primitives: &'static dyn Primitives = &RUST_CRYPTO;
+        let [current, next] = [current, next].map(|key| HeldKey::new(key, primitives));
+        Self { number, previous: None, current, next, primitives }
     }
 
     /// Puts a previous key in, as a node does that loads its ring from its disk.
     #[must_use]
     pub fn with_previous(mut self, previous: OnionSecretKey) -> Self {
-        self.previous = Some(previous);
+        self.previous = Some(HeldKey::new(previous, self.primitives));
         self
     }
 
     /// Chooses the primitives by which packets are peeled and their replies sealed.
     /// [`RUST_CRYPTO`] unless set.
     #[must_use]
-    pub fn with_primitives(mut self, primitives: &'static dyn Primitives) -> Self {
-        self.primitives = primitives;
-        self
+    pub fn with_primitives(self, primitives: &'static dyn Primitives) -> Self {
+        let ready = |held: HeldKey| HeldKey::new(held.secret, primitives);
+        let (previous, current) = (self.previous.map(ready), ready(self.current));
+        Self { number: self.number, previous, current, next: ready(self.next), primitives }
     }
 
     /// Moves on by one key: the next becomes current, `fresh` becomes the next, and the previous
     /// one is wiped.
     pub fn rotate(&mut self, fresh: OnionSecretKey) {
+        let fresh = HeldKey::new(fresh, self.primitives);
         let current = core::mem::replace(&mut self.next, fresh);
         self.previous = Some(core::mem::replace(&mut self.current, current));
         self.number = self.number.following();
@@ -128,6 +147,15 @@ impl Keyring {
 
     /// The key with this number, if it is one of the three.
     pub fn get(&self, number: OnionKeyNumber) -> Option<&OnionSecretKey> {
+        self.held(number).map(|held| &held.secret)
+    }
+
+    /// The same, ready for exchanges.
+    pub(super) fn exchange_key(&self, number: OnionKeyNumber) -> Option<&dyn ExchangeKey> {
+        self.held(number).map(|held| &*held.ready)
+    }
+
+    fn held(&self, number: OnionKeyNumber) -> Option<&HeldKey> {
         if number == self.number {
             Some(&self.current)
         } else if number == self.number.following() {
@@ -146,12 +174,12 @@ impl Keyring {
 
     /// The public half of the current key.
     pub const fn current(&self) -> OnionPublicKey {
-        self.current.public()
+        self.current.secret.public()
     }
 
     /// The public half of the next key.
     pub const fn next(&self) -> OnionPublicKey {
-        self.next.public()
+        self.next.secret.public()
     }
 
     pub(super) const fn primitives(&self) -> &'static dyn Primitives {

@@ -220,10 +220,10 @@ impl<'a> OpenedLayer<'a> {
             return Err(PeelError::Suite { found: suite });
         }
         let number = OnionKeyNumber::new(number);
-        let key = keyring.get(number).ok_or(PeelError::KeyNumber { number })?;
+        let key = keyring.exchange_key(number).ok_or(PeelError::KeyNumber { number })?;
         let ephemeral = OnionPublicKey::from_bytes(ephemeral);
         let primitives = keyring.primitives();
-        let shared = primitives.exchange(key, &ephemeral).ok_or(PeelError::ZeroSecret)?;
+        let shared = key.exchange(&ephemeral).ok_or(PeelError::ZeroSecret)?;
         let keys = LayerKeys::derive(network, &shared, &ephemeral, &key.public());
         let (header, fault) =
             open_header(primitives, &keys, class, clear, sealed).ok_or(PeelError::Header)?;

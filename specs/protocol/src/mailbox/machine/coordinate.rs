@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::admission::names;
 use super::serve::Staged;
-use super::{CallId, MemberMachine, Now, Part, Transmit};
+use super::{CallId, Interest, MemberMachine, Now, Part, Transmit};
 use crate::id::NodeId;
 use crate::limits::CLOCK_WINDOW;
 use crate::mailbox::verified::{CheckedWrite, What};
@@ -24,6 +24,8 @@ pub(super) struct Write {
     receipts: Vec<Receipt>,
     waiting: BTreeSet<NodeId>,
     refused: Option<ErrorKind>,
+    /// Lives as long as answers count: what [`Interest`] looks at.
+    _open: Arc<()>,
 }
 
 impl Write {
@@ -94,13 +96,16 @@ impl<S: Store> MemberMachine<S> {
         let to: Vec<NodeId> = waiting.iter().copied().filter(|node| *node != self.me).collect();
         let call = CallId(self.next_call);
         self.next_call += 1;
+        let open = Arc::new(());
         if !to.is_empty() {
             let forward = Forward { configurations, stamp, call: (*write.call).clone() };
-            self.transmits.push_back(Transmit::Forward { call, to, forward: Arc::new(forward) });
+            let (forward, interest) = (Arc::new(forward), Interest(Arc::downgrade(&open)));
+            self.transmits.push_back(Transmit::Forward { call, to, forward, interest });
         }
         let receipts = Vec::with_capacity(waiting.len());
         let refused = None;
-        let write = Write { part, lists, expected: body, receipts, waiting, refused };
+        let expected = body;
+        let write = Write { part, lists, expected, receipts, waiting, refused, _open: open };
         self.writes.insert(call, write);
         self.deadlines.push_back((now.instant.saturating_add(self.config.deadline), call));
         self.staged.push(Staged::Own { call, body });

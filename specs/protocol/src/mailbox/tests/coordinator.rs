@@ -6,8 +6,9 @@ use super::net::{DAY, NETWORK, Net, node_key, owner};
 use crate::crypto::SecretKey;
 use crate::id::NodeId;
 use crate::mailbox::{
-    Call, ConfigurationId, ErrorKind, Forward, ForwardReply, MailboxError, MessageHash, Namespace,
-    Op, Receipt, RecordKey, RequestId, Stamp, Transmit, Verify,
+    Answer, Call, ConfigurationId, ErrorKind, Forward, ForwardReply, MailboxError, MessageHash,
+    Namespace, Now, Op, Receipt, RecordKey, Request, RequestId, Stamp, Transmit, Verify,
+    WRITE_DEADLINE,
 };
 use crate::time::Timestamp;
 
@@ -41,6 +42,50 @@ fn give(net: &mut Net, from: &SecretKey, forward: Forward) -> ForwardReply {
         Some(Transmit::Acknowledge { reply, .. }) => reply,
         other => panic!("no answer: {other:?}"),
     }
+}
+
+#[test]
+fn answers_count_until_a_majority_has_the_write_and_no_longer() {
+    let mut net = Net::new(5);
+    let (now, coordinator) = (net.now(), NodeId::from_bytes(*node_key(0).public().as_bytes()));
+    let request = Request::One(Box::new(owner(1).post(b"hello"))).verify(&NETWORK).unwrap();
+    net.machines[0].handle_request(now, RequestId(1), request);
+    let Some(Transmit::Forward { call, to, forward, interest }) = net.machines[0].poll_transmit()
+    else {
+        panic!("the write is passed on")
+    };
+    assert_eq!(to.len(), 4);
+    net.machines[0].commit(now);
+    for index in 1..=2 {
+        assert!(interest.remains(), "{index} of three have it");
+        let machine = &mut net.machines[index];
+        let forward = Forward::clone(&forward).verify(&NETWORK).unwrap();
+        machine.handle_forward(now, RequestId(1), coordinator, forward);
+        machine.commit(now);
+        let (from, transmit) = (machine.id(), machine.poll_transmit());
+        let Some(Transmit::Acknowledge { reply, .. }) = transmit else { panic!("an answer") };
+        let answer = Answer { from, reply }.verify(&NETWORK).unwrap();
+        net.machines[0].handle_answer(call, answer);
+    }
+    assert!(!interest.remains());
+    let transmit = net.machines[0].poll_transmit();
+    assert!(matches!(transmit, Some(Transmit::Respond { id: RequestId(1), .. })), "{transmit:?}");
+}
+
+#[test]
+fn answers_count_no_longer_once_the_write_is_given_up() {
+    let mut net = Net::new(5);
+    let now = net.now();
+    let request = Request::One(Box::new(owner(1).post(b"hello"))).verify(&NETWORK).unwrap();
+    net.machines[0].handle_request(now, RequestId(1), request);
+    let Some(Transmit::Forward { interest, .. }) = net.machines[0].poll_transmit() else {
+        panic!("the write is passed on")
+    };
+    net.machines[0].commit(now);
+    assert!(interest.remains());
+    let late = Now { instant: now.instant.saturating_add(WRITE_DEADLINE), ..now };
+    net.machines[0].handle_timeout(late);
+    assert!(!interest.remains());
 }
 
 fn kind(reply: Result<Receipt, MailboxError>) -> ErrorKind {

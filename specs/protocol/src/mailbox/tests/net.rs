@@ -303,7 +303,7 @@ impl Net {
                         self.post(to, Event::Answer { from, call, reply });
                     }
                 }
-                Transmit::Forward { call, to, forward } => {
+                Transmit::Forward { call, to, forward, .. } => {
                     let from = self.machines[index].id();
                     for node in to {
                         let to = self.index_of(node);

@@ -21,7 +21,7 @@ pub(super) fn forge_flagged(
     let class = SizeClass::K2;
     let ephemeral = OnionSecretKey::from_bytes([0x21; 32]);
     let onion_key = secret(hop).public();
-    let shared = RUST_CRYPTO.exchange(&ephemeral, &onion_key).unwrap();
+    let shared = ephemeral.exchange(&onion_key).unwrap();
     let keys = LayerKeys::derive(&NETWORK, &shared, &ephemeral.public(), &onion_key);
     let mut packet = vec![0; class.bytes()];
     let layer = &mut packet[..layer_len(class, header.hop)];

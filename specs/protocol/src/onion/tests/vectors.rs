@@ -129,7 +129,7 @@ fn packet_vector((class, reply_class, seed): (SizeClass, SizeClass, u64)) -> Pac
     let mut on_link = packet.into_bytes();
     let layers = Hop::ALL.into_iter().zip(ephemerals).map(|(hop, ephemeral)| {
         let onion_key = secret(hop).public();
-        let shared = RUST_CRYPTO.exchange(&ephemeral, &onion_key).unwrap();
+        let shared = ephemeral.exchange(&onion_key).unwrap();
         let keys = LayerKeys::derive(&NETWORK, &shared, &ephemeral.public(), &onion_key);
         let next = Hop::ALL.get(hop.index() + 1).map(|hop| node(*hop));
         let header = Header { hop, reply_class, next, minute: MINUTE };

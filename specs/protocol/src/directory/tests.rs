@@ -1,6 +1,8 @@
 //! The chain from descriptors to verified documents, and every way it must refuse.
 #![allow(clippy::unwrap_used)]
 
+mod vectors;
+
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 

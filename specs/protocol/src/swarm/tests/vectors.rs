@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use data_encoding::HEXLOWER;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 
 use super::super::ring as ring_rules;
 use super::*;
-use crate::id::to_hex;
+use crate::id::{from_hex, to_hex};
 
 /// Writes the vectors when asked to, else compares them byte for byte.
 fn check_file(name: &str, value: &Value) {
@@ -128,10 +127,7 @@ const PUBLISHED: [(&str, u64); 5] = [
 ];
 
 fn published_keys() -> Vec<[u8; 32]> {
-    let key = |(text, _): &(&str, u64)| {
-        <[u8; 32]>::try_from(HEXLOWER.decode(text.as_bytes()).unwrap()).unwrap()
-    };
-    PUBLISHED.iter().map(key).collect()
+    PUBLISHED.iter().map(|(text, _)| from_hex(text).unwrap()).collect()
 }
 
 #[test]

@@ -28,5 +28,6 @@ if [ -z "$targets" ]; then
 fi
 for target in $targets; do
   printf '\n== %s\n' "$target"
-  cargo +nightly fuzz run "$target" -- -max_total_time="$seconds"
+  # Long inputs from the start: in a short run libFuzzer would stay at a few operations.
+  cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -len_control=0 -max_len=1024
 done

@@ -1,7 +1,11 @@
-//! What the fuzz targets share: one network with one path, and layers sealed by hand.
+//! What the fuzz targets share: one network with one path, and layers sealed by hand; a network of
+//! authorities with its documents; damage to bytes.
 //!
 //! [`Layer`] follows the chapter 05 onion with the ciphers alone, not with the code under test, so
 //! that an authentic layer can hold anything and the outcome can be compared with the chapter.
+
+pub mod directory;
+pub mod edit;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};

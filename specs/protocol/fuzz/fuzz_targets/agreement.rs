@@ -1,11 +1,12 @@
-//! Four honest authorities whose messages pass through the fuzzer's hands, one operation every four
-//! bytes: it delivers, holds back, doubles, alters and makes up messages, lets time pass, and kills
-//! authorities, which come back with their log. It has nobody's key.
+//! Four authorities whose messages pass through the fuzzer's hands, one operation every four bytes:
+//! it delivers, holds back, doubles, alters and makes up messages, lets time pass, and kills
+//! authorities, which come back with their log. In half of the runs it has nobody's key; in the
+//! others that of one, as many as may lie, and signs with it what contradicts itself.
 //!
-//! Oracle: nobody signs two things of which only one may be signed; nobody is accused; every
+//! Oracle: nobody honest signs two things of which only one may be signed, or is accused; every
 //! decided document is valid, lists nobody but the nodes that published themselves, and is the only
-//! one of its height. What decodes is what its own encoding decodes to. Left alone again, all come
-//! to the next height.
+//! one of its height. What decodes is what its own encoding decodes to. Left alone again, all that
+//! are honest come to the next height.
 #![no_main]
 
 use std::collections::btree_map::Entry;
@@ -25,6 +26,7 @@ use enjambre_protocol::time::{Instant, Timestamp};
 use enjambre_protocol::wire;
 use enjambre_protocol_fuzz::directory::{AUTHORITIES, BIRTH, authority, descriptor, network};
 use enjambre_protocol_fuzz::edit::{edit, splice};
+use enjambre_protocol_fuzz::liar::{LIAR, Liar, Standing};
 use libfuzzer_sys::fuzz_target;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -66,6 +68,7 @@ struct Network {
     genesis: Arc<Genesis>,
     authorities: Vec<Authority>,
     published: Vec<NodeId>,
+    liar: Option<Liar>,
     now: Instant,
     pending: VecDeque<Message>,
     /// Bytes of every message that was sent.
@@ -78,8 +81,8 @@ struct Network {
 
 fuzz_target!(|data: &[u8]| {
     let Some((&before, mut data)) = data.split_first() else { return };
-    let mut network = Network::new();
-    for _ in 0..usize::from(before & 0x7f) % UNDISTURBED_MAX {
+    let mut network = Network::new(before & 0x40 != 0);
+    for _ in 0..usize::from(before & 0x3f) % UNDISTURBED_MAX {
         network.go_on();
     }
     for _ in 0..OPERATIONS_MAX {
@@ -100,10 +103,12 @@ fn next<'a>(data: &mut &'a [u8], len: usize) -> &'a [u8] {
 }
 
 impl Network {
-    fn new() -> Self {
+    fn new(with_liar: bool) -> Self {
         let (keys, genesis) = network();
         let nodes: Vec<Descriptor> =
             (1..=NODES).map(|number| descriptor(&genesis, number, 1, NodeState::Active)).collect();
+        let key = keys.get(LIAR).filter(|_| with_liar);
+        let liar = key.map(|key| Liar::new(key.clone(), Arc::clone(&genesis), &nodes));
         let mut authorities = Vec::new();
         for (place, key) in (0..).zip(keys) {
             let (genesis, clock) = (Arc::clone(&genesis), Timestamp::from_millis(BIRTH));
@@ -123,6 +128,7 @@ impl Network {
             genesis,
             authorities,
             published: nodes.iter().map(|node| node.parts().node).collect(),
+            liar,
             now: Instant::START,
             pending: VecDeque::new(),
             sent: Vec::new(),
@@ -134,7 +140,7 @@ impl Network {
     /// One operation; some read more of the input.
     fn operate(&mut self, [what, a, b, c]: [u8; 4], data: &mut &[u8]) {
         let to = usize::from(a) % AUTHORITIES;
-        match what % 16 {
+        match what % 20 {
             0 | 1 => self.go_on(),
             2 | 3 => self.deliver_all(),
             4 | 5 => self.deliver(usize::from(b)),
@@ -149,6 +155,7 @@ impl Network {
                     self.receive(from, to, &bytes);
                 }
             }
+            16.. => self.lie(what % 20, to, [b, c]),
             forgery => {
                 let from = usize::from(a >> 2) % AUTHORITIES;
                 if let Some(bytes) = self.forge(forgery, [b, c], data) {
@@ -179,11 +186,35 @@ impl Network {
         Some(bytes)
     }
 
-    /// Undisturbed again, all come to the next height.
+    /// The liar tells an authority something that it signed; without one, time passes.
+    fn lie(&mut self, what: u8, to: usize, choice: [u8; 2]) {
+        let Some(liar) = &mut self.liar else { return self.go_on() };
+        let of = &self.authorities[to];
+        let newest = of.chain.last().map(Arc::as_ref);
+        let standing = Standing { newest, round: of.machine.round().unwrap_or(0) };
+        let message = match what {
+            16 | 17 => Some(liar.vote(standing, choice)),
+            18 => Some(liar.report(standing, choice)),
+            _ => liar.proposal(standing, choice),
+        };
+        if let Some(message) = message {
+            let bytes = message.encode();
+            self.receive(LIAR, to, &bytes);
+            self.sent.push(bytes);
+        }
+    }
+
+    fn lies(&self, place: usize) -> bool {
+        self.liar.is_some() && place == LIAR
+    }
+
+    /// Undisturbed again, all honest ones come to the next height.
     fn recover(&mut self) {
         let goal = 1 + self.authorities.iter().map(|of| of.chain.len()).max().unwrap_or(0);
         for _ in 0..RECOVERY_STEPS_MAX {
-            if self.authorities.iter().all(|of| of.chain.len() >= goal) {
+            let there =
+                |(place, of): (usize, &Authority)| of.chain.len() >= goal || self.lies(place);
+            if self.authorities.iter().enumerate().all(there) {
                 return;
             }
             self.go_on();
@@ -285,6 +316,9 @@ impl Network {
 
     fn send(&mut self, place: usize, recipient: Recipient, message: &AgreementMessage) {
         self.note_signed(place, message);
+        if let Some(liar) = &mut self.liar {
+            liar.hear(message);
+        }
         let bytes = message.encode();
         for (to, other) in self.authorities.iter().enumerate() {
             let meant = match recipient {
@@ -346,8 +380,9 @@ impl Network {
                 true
             }
             Entry::Occupied(known) => {
-                assert_eq!(*known.get(), what, "authority {author} contradicts itself");
-                false
+                let same = *known.get() == what;
+                assert!(same || self.lies(author), "authority {author} contradicts itself");
+                !same
             }
         }
     }
@@ -368,7 +403,11 @@ impl Network {
                 chain.into_iter().skip(known).for_each(|document| self.adopt(place, document));
             }
             AgreementEvent::Misbehaviour { authority, evidence } => {
-                panic!("{authority} is accused and is honest: {evidence:?}");
+                let accused = self.genesis.index(&authority).map(usize::from);
+                assert!(
+                    accused.is_some_and(|accused| self.lies(accused)),
+                    "{authority} is accused and is honest: {evidence:?}"
+                );
             }
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod directory;
 pub mod edit;
+pub mod liar;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};

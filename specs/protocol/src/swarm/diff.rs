@@ -1,5 +1,7 @@
 //! The difference between two states, for those who have the older one.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::state::{Configuration, SwarmState};
@@ -27,11 +29,11 @@ impl SwarmState {
     /// exactly the later one; from another one, something that its digest will not match.
     #[must_use]
     pub fn apply(&self, diff: SwarmDiff) -> Self {
-        let replaced = |swarm: SwarmId| {
-            diff.removed.contains(&swarm) || diff.changed.iter().any(|c| c.swarm == swarm)
-        };
-        let mut configurations: Vec<Configuration> =
-            self.configurations.iter().filter(|c| !replaced(c.swarm)).cloned().collect();
+        // A set: what a stranger sends may name very many.
+        let named = diff.removed.iter().copied().chain(diff.changed.iter().map(|c| c.swarm));
+        let replaced: BTreeSet<SwarmId> = named.collect();
+        let kept = self.configurations.iter().filter(|c| !replaced.contains(&c.swarm));
+        let mut configurations: Vec<Configuration> = kept.cloned().collect();
         configurations.extend(diff.changed);
         configurations.sort_by_key(|c| c.swarm);
         Self { configurations, retired: diff.retired }

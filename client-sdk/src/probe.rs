@@ -125,7 +125,8 @@ impl Probe {
         let call = RetrieveCall { account, namespace, after: None, max_bytes, by };
         let lane = IsolationKey::new(&lane.to_le_bytes(), member.as_bytes(), "probe");
         let class = SizeClass::K2;
-        match self.net.call(&lane, member, Call::Retrieve(call), Waits::Read, class).await? {
+        let (call, deadline) = (Call::Retrieve(call), Deadline::after(DEADLINE));
+        match self.net.call(&lane, member, call, Waits::Read, class, deadline).await? {
             (Reply::Retrieved(page), _) if page.items.is_empty() => Ok(()),
             _ => Err(NetError::Malformed.into()),
         }

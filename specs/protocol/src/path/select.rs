@@ -101,6 +101,8 @@ impl<'a> Selector<'a> {
     /// Whether hops drawn earlier can still be used, and keep the rules for this destination.
     fn still_serve(&self, board: &Board<'_>, active: &[&Candidate], hops: &[NodeId; 3]) -> bool {
         let is_guard = |node: &NodeId| active.iter().any(|guard| guard.node == *node);
+        // One whose life is over, or that became a guard (also a dormant one), has left the layer.
+        let is_middle = |node: &NodeId| self.state.middles.iter().any(|of| of.node == *node);
         let [guard, middle, _] = hops;
         let mut listed = hops.iter().filter_map(|node| self.relays.get(node));
         let (Some(first), Some(second), Some(third)) =
@@ -109,6 +111,7 @@ impl<'a> Selector<'a> {
             return false;
         };
         is_guard(guard)
+            && is_middle(middle)
             && !is_guard(middle)
             && !self.reach.is_down(guard)
             && board.allows([first, second, third])

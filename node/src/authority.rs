@@ -71,6 +71,10 @@ impl server::Service for Authority {
         }
     }
 
+    fn takes_from(&self, from: &NodeId) -> bool {
+        self.agreement.knows(from)
+    }
+
     async fn peer(self: Arc<Self>, from: NodeId, message: Vec<u8>) -> Option<Vec<u8>> {
         self.agreement.receive(from, &message)
     }

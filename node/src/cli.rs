@@ -224,6 +224,7 @@ pub(crate) fn init_log_from(level: &str) {
     // A line that cannot be written is lost. The report of that would go to standard error, and end
     // the thread where that is on the same full disk.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_writer(std::io::stderr);
     // A second call, in a test, keeps the first subscriber.
     let _ = log.with_env_filter(filter).with_ansi(false).try_init();
 }

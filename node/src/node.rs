@@ -142,6 +142,10 @@ impl server::Service for Node {
         }
     }
 
+    fn takes_from(&self, from: &NodeId) -> bool {
+        self.directory.newest().is_some_and(|newest| newest.document().node(from).is_some())
+    }
+
     async fn peer(self: Arc<Self>, from: NodeId, message: Vec<u8>) -> Option<Vec<u8>> {
         let request: PeerRequest = wire::decode(&message, PEER_MESSAGE_MAX).ok()?;
         let reply = match request {

@@ -18,6 +18,9 @@ use tokio_util::task::TaskTracker;
 /// How long a peer may take to send a request once it has opened a stream.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long a peer may take to take a reply: the largest directory there can be, 4 MiB, at 210 kB/s.
+const REPLY_WITHIN: Duration = Duration::from_secs(20);
+
 /// How long requests that run when a process is stopped may take to end: a write waits five seconds
 /// for the other members. With [`LINGER`] less than a process has in all.
 const DRAIN_WITHIN: Duration = Duration::from_millis(7000);
@@ -43,6 +46,11 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send {
         stream.send.reset(Code::NOT_ALLOWED);
         async {}
+    }
+
+    /// Whether messages of this node are wanted at all; asked before one is read.
+    fn takes_from(&self, _from: &NodeId) -> bool {
+        false
     }
 
     /// A message of another node; `None` refuses it.
@@ -175,8 +183,23 @@ async fn serve_directory<S: Service>(
             return Ok(());
         }
     };
-    stream.send.write_message(&wire::encode(&reply), 2 * DIRECTORY_MAX).await?;
-    stream.send.finish().await
+    answer(&mut stream, &wire::encode(&reply), 2 * DIRECTORY_MAX).await
+}
+
+/// Sends a reply and its end. A peer that does not take it is waited for no longer than one that sends
+/// its request: what it is to get stays in memory meanwhile.
+async fn answer(stream: &mut Stream, reply: &[u8], limit: usize) -> Result<(), LinkError> {
+    let sent = async {
+        stream.send.write_message(reply, limit).await?;
+        stream.send.finish().await
+    };
+    match tokio::time::timeout(REPLY_WITHIN, sent).await {
+        Ok(sent) => sent,
+        Err(_) => {
+            stream.send.reset(Code::DEADLINE);
+            Err(LinkError::Reset(Code::DEADLINE))
+        }
+    }
 }
 
 async fn serve_peer<S: Service>(
@@ -184,12 +207,15 @@ async fn serve_peer<S: Service>(
     from: NodeId,
     service: Arc<S>,
 ) -> Result<(), LinkError> {
+    // Anybody can make a key: whose messages are not wanted has none read.
+    if !service.takes_from(&from) {
+        stream.send.reset(Code::NOT_ALLOWED);
+        stream.recv.stop(Code::NOT_ALLOWED);
+        return Ok(());
+    }
     let bytes = read(&mut stream, PEER_MESSAGE_MAX).await?;
     match service.peer(from, bytes).await {
-        Some(reply) => {
-            stream.send.write_message(&reply, PEER_MESSAGE_MAX).await?;
-            stream.send.finish().await
-        }
+        Some(reply) => answer(&mut stream, &reply, PEER_MESSAGE_MAX).await,
         None => {
             stream.send.reset(Code::NOT_ALLOWED);
             Ok(())
@@ -279,6 +305,22 @@ mod tests {
         let answer = running.await.unwrap();
         assert!(matches!(answer, Ok(DirectoryReply::Accepted)), "{answer:?}");
         served.server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn messages_of_a_node_that_is_not_known_are_not_read() {
+        let served = Served::new();
+        let key = SecretKey::from_seed(&[8; 32]);
+        let config = LinkConfig::new(Admission::everyone());
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let endpoint = Endpoint::bind(loopback, Identity::Node(&key), config).unwrap();
+        let pool = Pool::new(endpoint, PoolConfig::default()).unwrap();
+        let link = pool.link(served.node, &[served.addr]).await.unwrap();
+        // More than a window: sent whole only to somebody who reads.
+        let message = vec![0; PEER_MESSAGE_MAX];
+        let asked = link.request(StreamHead::Peer, &message, PEER_MESSAGE_MAX, PEER_MESSAGE_MAX);
+        let refused = asked.await;
+        assert!(matches!(refused, Err(LinkError::Reset(Code::NOT_ALLOWED))), "{refused:?}");
     }
 
     #[tokio::test]

@@ -87,6 +87,11 @@ impl Agreement {
         &self.id
     }
 
+    /// Whether this is another authority's key.
+    pub(super) fn knows(&self, from: &NodeId) -> bool {
+        self.others.contains_key(&AuthorityId::from_bytes(*from.as_bytes()))
+    }
+
     /// A message that came over a link; the answer, or `None` to refuse it.
     pub(super) fn receive(&self, from: NodeId, message: &[u8]) -> Option<Vec<u8>> {
         let id = AuthorityId::from_bytes(*from.as_bytes());

@@ -166,7 +166,7 @@ fn disk(what: &str, namespace: Namespace, target: &str) {
 }
 
 fn row(what: &str, figure: &str, target: &str, ratio: &str) {
-    println!("| {what:<50} | {figure:<38} | {target:<39} | {ratio:<17} |");
+    println!("| {what:<52} | {figure:<38} | {target:<39} | {ratio:<17} |");
 }
 
 fn main() {
@@ -175,7 +175,7 @@ fn main() {
     );
     println!("server that does not sync.\n");
     row("what", "figure", "target", "ratio");
-    let [a, b, c, d] = [50, 38, 39, 17].map(|width| "-".repeat(width));
+    let [a, b, c, d] = [52, 38, 39, 17].map(|width| "-".repeat(width));
     println!("| {a} | {b} | {c} | {d} |");
     for in_flight in [1, 8, 48] {
         rate(in_flight);

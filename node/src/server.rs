@@ -65,7 +65,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// Serves every link that `acceptor` yields until `stop`. Then nothing new is accepted, and what runs
 /// is let end: it returns when all requests have ended, at once when there are none, and after
-/// [`DRAIN_WITHIN`] in any case.
+/// seven seconds in any case.
 pub async fn serve<S: Service>(mut acceptor: Acceptor, service: Arc<S>, stop: CancellationToken) {
     let (links, requests) = (TaskTracker::new(), TaskTracker::new());
     let life = Life { stop: stop.clone(), drained: CancellationToken::new() };

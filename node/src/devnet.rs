@@ -11,6 +11,9 @@
 //! - *Stopped is not gone*: stopping all processes keeps network, keys and messages; starting them
 //!   again goes on from there.
 
+mod error;
+mod process;
+
 use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
@@ -21,11 +24,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, Params};
 use enjambre_protocol::id::{AuthorityId, NodeId};
 use enjambre_protocol::identity::KeyPurpose;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+pub use self::error::DevnetError;
+use self::error::system;
+use self::process::kernel_start;
+pub use self::process::{Process, ProcessState, Role};
 use crate::config::{ByteSize, CONFIG_FILE, KEY_FILE, NETWORK_FILE, NodeConfig};
-use crate::files::{self, FileError};
+use crate::files;
 
 /// The list of processes in a devnet's directory.
 pub const LIST_FILE: &str = "devnet.json";
@@ -45,189 +52,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a process may take to drain before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-
-/// Why a devnet cannot do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DevnetError {
-    /// A file cannot be used.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The system refused.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Wrong numbers.
-    #[error("a devnet has 1 to 31 authorities and at most {PROCESSES_MAX} processes in all")]
-    Size,
-    /// There is one already.
-    #[error("{} holds a devnet that runs already; stop it with `enjambre-node devnet down --dir {}` first", dir.display(), dir.display())]
-    Exists {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// There is one of another shape.
-    #[error("{} holds a devnet of {nodes} nodes and {authorities} authorities; start it without --nodes, --authorities, --epoch and --param, or choose another directory for another network", dir.display())]
-    Other {
-        /// The directory.
-        dir: PathBuf,
-        /// Its nodes.
-        nodes: usize,
-        /// Its authorities.
-        authorities: usize,
-    },
-    /// Another command changes it.
-    #[error("another command is at work on {} and did not end; try again when it has", dir.display())]
-    Busy {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// There is none.
-    #[error("{} holds no devnet; start one with `enjambre-node devnet up --dir {}`", dir.display(), dir.display())]
-    Missing {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The list of processes is damaged.
-    #[error("{} is damaged ({text}); stop what it started by hand and remove the directory", path.display())]
-    List {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        text: String,
-    },
-    /// No process of that name.
-    #[error("no process is called {name}; `devnet status` lists them")]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// The process does not run.
-    #[error("{name} does not run; start it with `devnet start {name}`")]
-    NotRunning {
-        /// The name.
-        name: String,
-    },
-    /// The process runs.
-    #[error("{name} runs already")]
-    Running {
-        /// The name.
-        name: String,
-    },
-    /// The parameters do not make a network.
-    #[error(transparent)]
-    Genesis(#[from] enjambre_protocol::directory::GenesisError),
-}
-
-fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> DevnetError {
-    let what = what.into();
-    move |source| DevnetError::System { what, source }
-}
-
-/// What a process is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// It relays and stores.
-    Node,
-    /// It votes on the directory.
-    Authority,
-}
-
-/// One process of a devnet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// Its name, for `kill`, `stop`, `cont` and `start`.
-    pub name: String,
-    /// What it is for.
-    pub role: Role,
-    /// Its node or authority id.
-    pub id: String,
-    /// Its process id; 0 when it was not started yet.
-    pub pid: i32,
-    /// When the kernel started it, in ticks since boot: tells it from a later process with the
-    /// same id.
-    pub started: u64,
-    /// Its UDP address.
-    pub address: SocketAddr,
-    /// Its HTTP address.
-    pub http: SocketAddr,
-    /// Its directory.
-    pub dir: PathBuf,
-}
-
-impl Process {
-    /// What it does now.
-    pub fn state(&self) -> ProcessState {
-        match kernel_state(self.pid) {
-            Some((state, started)) if self.pid > 0 && started == self.started => state,
-            _ => ProcessState::Down,
-        }
-    }
-
-    /// Whether it runs (or is stopped) now.
-    pub fn is_alive(&self) -> bool {
-        self.state() != ProcessState::Down
-    }
-
-    /// The last line of its log, for whoever wonders why it ended.
-    pub fn last_words(&self) -> Option<String> {
-        let log = fs::read(self.dir.join("log")).ok()?;
-        let text = String::from_utf8_lossy(&log);
-        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
-    }
-
-    fn signal(&self, signal: Signal) -> Result<(), DevnetError> {
-        let pid = Pid::from_raw(self.pid).filter(|_| self.is_alive());
-        let pid = pid.ok_or_else(|| DevnetError::NotRunning { name: self.name.clone() })?;
-        kill_process(pid, signal)
-            .map_err(|error| system(format!("signal to {}", self.name))(error.into()))
-    }
-}
-
-/// What a process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcessState {
-    /// It runs.
-    Running,
-    /// SIGSTOP holds it.
-    Stopped,
-    /// It does not run.
-    Down,
-}
-
-impl ProcessState {
-    /// The word that people and programs read.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Down => "down",
-        }
-    }
-}
-
-/// Fields 3 and 22 of a process's stat line: whether it is stopped, and its start time; `None` when
-/// there is none, or a zombie.
-fn kernel_state(pid: i32) -> Option<(ProcessState, u64)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything, so count from the last bracket.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = match fields.next()? {
-        "Z" | "X" => return None,
-        "T" | "t" => ProcessState::Stopped,
-        _ => ProcessState::Running,
-    };
-    Some((state, fields.nth(18)?.parse().ok()?))
-}
-
-fn kernel_start(pid: i32) -> Option<u64> {
-    kernel_state(pid).map(|(_, started)| started)
-}
 
 /// What a new devnet is made of.
 #[derive(Clone, Debug)]

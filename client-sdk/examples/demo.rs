@@ -195,8 +195,11 @@ impl Demo {
         ));
         let status = self.user("ben", &["status", text(&sent["id"])])?;
         println!("  its delivery states:");
-        for step in array(&status["history"]) {
-            println!("    {} at {}", text(&step["state"]), step["at"]);
+        let steps = array(&status["history"]);
+        let at = |step: &Value| step["at"].as_u64().unwrap_or_default();
+        let first = steps.first().map(at).unwrap_or_default();
+        for step in steps {
+            println!("    {:10} after {} ms", text(&step["state"]), at(step).saturating_sub(first));
         }
         Ok(())
     }
@@ -282,7 +285,7 @@ impl Demo {
         println!(
             "$ {}{name} {}",
             who.map(|who| format!("({who}) ")).unwrap_or_default(),
-            args.join(" ")
+            args.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
         );
         Ok(command)
     }
@@ -325,4 +328,14 @@ fn noise(seed: u64) -> Vec<u8> {
         state.to_le_bytes()[0]
     };
     (0..FILE_BYTES).map(|_| step()).collect()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }

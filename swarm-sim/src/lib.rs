@@ -6,8 +6,10 @@
 //! in virtual time. A run has replicates that share nothing but the scenario; they run on as many
 //! threads as wanted, and their results and digests are merged in their order.
 //!
-//! Not here: closed forms, Monte Carlo without a network, mailboxes and directory voting. The
-//! crate depends on the protocol crate only.
+//! Beside them stands [`theory`]: metrics that have a closed form, each with a Monte Carlo estimate
+//! of the same quantity, and a check of one against the other.
+//!
+//! Not here: mailboxes and directory voting. The crate depends on the protocol crate only.
 //!
 //! # Invariants
 //!
@@ -20,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod churn;
+pub mod decimal;
 pub mod metric;
 pub mod net;
 pub mod onion;
@@ -28,6 +31,8 @@ pub mod population;
 pub mod queue;
 pub mod run;
 pub mod scenario;
+pub mod special;
 pub mod stats;
 pub mod stream;
+pub mod theory;
 pub mod trace;

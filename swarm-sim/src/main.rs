@@ -3,13 +3,17 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use swarm_sim::output;
+use swarm_sim::output::theory as show;
 use swarm_sim::run::{RunConfig, RunError, RunReport, run};
 use swarm_sim::scenario::{BUILT_IN, Scenario, ScenarioError};
+use swarm_sim::theory::{FORMS, Form, Query, TheoryError, selfcheck};
 
 /// Simulates Enjambre networks with the protocol's own code.
 #[derive(Debug, Parser)]
@@ -40,12 +44,68 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Print the closed form of a metric, for example `path-both-ends nodes=100 malicious=20`.
+    #[command(after_help = ANALYTIC_HELP.as_str())]
+    Analytic {
+        #[command(flatten)]
+        query: QueryArgs,
+    },
+    /// Estimate a metric by Monte Carlo: the quantity of `analytic`, with a 95 % interval.
+    #[command(after_help = ESTIMATE_HELP.as_str())]
+    Estimate {
+        #[command(flatten)]
+        query: QueryArgs,
+        /// Samples: paths, clients, swarms, chains: what the metric counts.
+        #[arg(long)]
+        samples: u64,
+        /// Seed of all random streams.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Threads; as many as there are cores unless set. They do not show in the result.
+        #[arg(long)]
+        threads: Option<NonZeroUsize>,
+    },
+    /// List every metric that has a closed form, with parameters, formula, unit and source.
+    #[command(after_help = "Example: swarm-sim metrics --json")]
+    Metrics {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold every closed form against Monte Carlo; exit code 1 if one fails.
+    #[command(after_help = "Example: swarm-sim selfcheck --json")]
+    Selfcheck {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Run a scenario on 1, 2 and 8 threads and compare the digests.
     #[command(after_help = "Example: swarm-sim verify-determinism onion")]
     VerifyDeterminism {
         #[command(flatten)]
         which: Which,
     },
+}
+
+static ANALYTIC_HELP: LazyLock<String> =
+    LazyLock::new(|| theory_help("analytic path-both-ends nodes=100 malicious=20", |_| true));
+static ESTIMATE_HELP: LazyLock<String> = LazyLock::new(|| {
+    theory_help(
+        "estimate path-both-ends nodes=100 malicious=20 --samples 100000 --seed 1",
+        Form::can_be_sampled,
+    )
+});
+
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// The metric's name.
+    name: String,
+    /// Its parameters.
+    #[arg(value_name = "KEY=VALUE")]
+    params: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +140,10 @@ enum CommandError {
     Run(#[from] RunError),
     #[error("cannot write to {folder}: {source}")]
     Write { folder: String, source: std::io::Error },
+    #[error(transparent)]
+    Theory(#[from] TheoryError),
+    #[error("{count} closed forms fail their check: {names}")]
+    Selfcheck { count: usize, names: String, table: String },
     #[error("digests differ: {digests}")]
     Differ { digests: String },
 }
@@ -91,12 +155,14 @@ impl CommandError {
             Self::Run(_) => "invariant",
             Self::Write { .. } => "write",
             Self::Differ { .. } => "determinism",
+            Self::Theory(_) => "parameter",
+            Self::Selfcheck { .. } => "selfcheck",
         }
     }
 
     /// 2 for what the caller can correct, 1 for a failure.
     const fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Scenario(_)) { 2 } else { 1 }
+        if matches!(self, Self::Scenario(_) | Self::Theory(_)) { 2 } else { 1 }
     }
 }
 
@@ -107,7 +173,8 @@ fn main() -> ExitCode {
     };
     let as_json = match &command.action {
         Action::Run { which, .. } | Action::VerifyDeterminism { which } => which.json,
-        Action::Scenarios { json } => *json,
+        Action::Analytic { query } | Action::Estimate { query, .. } => query.json,
+        Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
     };
     match execute(command.action) {
         Ok(text) => {
@@ -115,6 +182,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
+            if let CommandError::Selfcheck { table, .. } = &error {
+                print!("{table}");
+            }
             if as_json {
                 let (kind, text) = (error.kind(), error.to_string());
                 eprintln!("{}", json!({"error": {"kind": kind, "text": text, "retry": "never"}}));
@@ -138,7 +208,9 @@ fn wrong_use(error: &clap::Error) -> ExitCode {
     let sentence = sentence.join(" ");
     let sentence = sentence.trim().trim_start_matches("error: ");
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        eprintln!("swarm-sim: say what to do: run, scenarios or verify-determinism (see --help)");
+        eprintln!(
+            "swarm-sim: say what to do: run, analytic, estimate, metrics, selfcheck, scenarios or verify-determinism (see --help)"
+        );
     } else {
         eprintln!("swarm-sim: {sentence} (see --help)");
     }
@@ -149,8 +221,7 @@ fn execute(action: Action) -> Result<String, CommandError> {
     match action {
         Action::Run { which, threads, out } => {
             let scenario = Scenario::load(&which.scenario)?;
-            let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-            let config = which.config(&scenario, threads.unwrap_or(cores));
+            let config = which.config(&scenario, threads.unwrap_or_else(cores));
             let report = run(&scenario, &config)?;
             if let Some(folder) = out {
                 output::write(&report, &folder).map_err(|source| CommandError::Write {
@@ -160,9 +231,42 @@ fn execute(action: Action) -> Result<String, CommandError> {
             }
             Ok(shown(&report, &which))
         }
+        Action::Analytic { query } => {
+            Ok(show::analytic(&Query::parse(&query.name, &query.params)?, query.json))
+        }
+        Action::Estimate { query: asked, samples, seed, threads } => {
+            let query = Query::parse(&asked.name, &asked.params)?;
+            let start = Instant::now();
+            let found = query.estimate(samples, seed, threads.unwrap_or_else(cores))?;
+            Ok(show::estimate(&query, &found, start.elapsed().as_secs_f64(), asked.json))
+        }
+        Action::Metrics { json } => Ok(show::metrics(json)),
+        Action::Selfcheck { json } => {
+            let checks = selfcheck(cores())?;
+            let table = show::checks(&checks, json);
+            let failed = checks.iter().filter(|check| !check.pass);
+            let names: Vec<&str> = failed.map(|check| check.name.as_str()).collect();
+            if names.is_empty() {
+                return Ok(table);
+            }
+            Err(CommandError::Selfcheck { count: names.len(), names: names.join(", "), table })
+        }
         Action::Scenarios { json } => list(json),
         Action::VerifyDeterminism { which } => verify(&which),
     }
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The names, and an example.
+fn theory_help(example: &str, which: impl Fn(&Form) -> bool) -> String {
+    let mut text = "Metrics and their parameters:\n".to_owned();
+    for form in FORMS.iter().filter(|form| which(form)) {
+        text.push_str(&format!("  {}: {}\n", form.name, form.allowed()));
+    }
+    text + "\nExample: swarm-sim " + example
 }
 
 fn shown(report: &RunReport, which: &Which) -> String {

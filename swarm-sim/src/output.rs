@@ -1,5 +1,7 @@
 //! What a run prints and writes.
 
+pub mod theory;
+
 use core::fmt::Write as _;
 use std::io;
 use std::path::Path;

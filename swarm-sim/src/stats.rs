@@ -3,6 +3,11 @@
 //! All intervals are two-sided and hold 95 %. What one run yields is often correlated (the
 //! requests of a client share its guards); then the interval over replicates is the honest one.
 
+pub mod survival;
+
+use crate::special::{binomial_upper, bisect, student_two_sided};
+use crate::stream::Stream;
+
 /// Φ⁻¹(0.975).
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -48,21 +53,92 @@ pub fn student(values: &[f64]) -> Option<Interval> {
     let degrees = values.len().checked_sub(1).filter(|degrees| *degrees > 0)?;
     let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
     let error = (squares / degrees as f64 / values.len() as f64).sqrt();
-    let half = t_quantile(degrees) * error;
+    let half = student_two_sided(u32::try_from(degrees).unwrap_or(u32::MAX), 0.95) * error;
     Some(Interval { low: mean - half, high: mean + half })
 }
 
-/// The 0.975 quantile of Student's t: a table to 10 degrees of freedom, then the expansion of
-/// Cornish and Fisher, which is right to 0.001 there.
-fn t_quantile(degrees: usize) -> f64 {
-    const TABLE: [f64; 10] =
-        [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281];
-    if let Some(value) = degrees.checked_sub(1).and_then(|at| TABLE.get(at)) {
-        return *value;
+/// Half of Student's 95 % interval for a mean of `samples` values whose squared differences from it sum to
+/// `squares`; infinite for fewer than two.
+pub fn student_half(squares: f64, samples: u64) -> f64 {
+    let degrees = samples.saturating_sub(1);
+    if degrees == 0 {
+        return f64::INFINITY;
     }
-    let (n, z3) = (degrees as f64, Z * Z * Z);
-    let z5 = z3 * Z * Z;
-    Z + (z3 + Z) / (4.0 * n) + (5.0 * z5 + 16.0 * z3 + 3.0 * Z) / (96.0 * n * n)
+    let error = (squares.max(0.0) / degrees as f64 / samples as f64).sqrt();
+    student_two_sided(u32::try_from(degrees).unwrap_or(u32::MAX), 0.95) * error
+}
+
+/// The ends of the Wilson score interval at `z` standard deviations. The lower end comes from the product of both,
+/// so that it keeps its digits when it is small.
+pub fn wilson_at(hits: u64, of: u64, z: f64) -> (f64, f64) {
+    let (n, h, square) = (of as f64, hits as f64, z * z);
+    let upper = |hits: f64| {
+        (hits + square / 2.0 + z * (hits * (n - hits) / n + square / 4.0).sqrt()) / (n + square)
+    };
+    let high = if hits == of { 1.0 } else { upper(h).min(1.0) };
+    let low = if hits == 0 { 0.0 } else { h * h / n / (n + square) / upper(h) };
+    (low, high)
+}
+
+/// The ends of the Clopper-Pearson interval with probability `tail` on each side.
+pub fn clopper_pearson_at(hits: u64, of: u64, tail: f64) -> (f64, f64) {
+    // In ln p, so that small ends keep their digits as well.
+    let end = |above: &dyn Fn(f64, f64) -> bool| {
+        let ln = bisect(-800.0, 0.0, |ln| above(libm::exp(ln), -libm::expm1(ln)));
+        libm::exp(ln)
+    };
+    let low = if hits == 0 { 0.0 } else { end(&|p, q| binomial_upper(of, hits, p, q) >= tail) };
+    let high =
+        if hits == of { 1.0 } else { end(&|p, q| binomial_upper(of, of - hits, q, p) <= tail) };
+    (low, high)
+}
+
+/// The quantile at `share` of ascending values, with the ends of its 95 % interval from order statistics: ranks
+/// outside of which the number of values below the quantile, which is binomial, falls with probability 2.5 % each. A
+/// sample too small to bound it gives its own extremes. NaN without values.
+pub fn quantile_at(sorted: &[f64], share: f64) -> (f64, f64, f64) {
+    let n = sorted.len() as u64;
+    let at = |rank: u64| {
+        let index = usize::try_from(rank.clamp(1, n.max(1)) - 1).unwrap_or(0);
+        sorted.get(index).copied().unwrap_or(f64::NAN)
+    };
+    let first = |from: u64, holds: &dyn Fn(u64) -> bool| {
+        let (mut low, mut high) = (from, n + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if holds(middle) { high = middle } else { low = middle + 1 }
+        }
+        low
+    };
+    let at_most = |k: u64| binomial_upper(n, n - k.min(n), 1.0 - share, share);
+    // The least k with P(at most k) above 2.5 % is itself the lower rank.
+    let low = first(0, &|k| at_most(k) > 0.025);
+    let high = first(1, &|k| binomial_upper(n, k, share, 1.0 - share) <= 0.025);
+    let middle = first(1, &|k| k as f64 >= share * n as f64);
+    (at(middle), at(low), at(high))
+}
+
+/// The bootstrap's percentile interval at 95 % of a statistic (Efron 1979) from `rounds` resamples. `None` without
+/// values or rounds.
+pub fn bootstrap(
+    values: &[f64],
+    rounds: usize,
+    stream: &mut Stream,
+    statistic: impl Fn(&[f64]) -> f64,
+) -> Option<Interval> {
+    if values.is_empty() || rounds == 0 {
+        return None;
+    }
+    let mut found: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let again: Vec<f64> =
+                values.iter().map(|_| values[stream.index(values.len())]).collect();
+            statistic(&again)
+        })
+        .collect();
+    found.sort_by(f64::total_cmp);
+    let cut = rounds / 40;
+    Some(Interval { low: found[cut], high: found[rounds - 1 - cut] })
 }
 
 /// A quantile of a sample, with the interval that order statistics give.
@@ -118,26 +194,72 @@ pub fn first_and_another_malicious(nodes: u64, malicious: u64) -> f64 {
 /// Probability that at least `at_least` of `size` different nodes drawn uniformly are malicious:
 /// the upper tail of the hypergeometric distribution.
 pub fn hypergeometric_tail(nodes: u64, malicious: u64, size: u64, at_least: u64) -> f64 {
-    let most = size.min(malicious);
-    let total = ln_choose(nodes, size);
-    let term = |hits: u64| {
-        let honest = nodes.saturating_sub(malicious);
-        if size - hits > honest {
-            return 0.0;
-        }
-        libm::exp(ln_choose(malicious, hits) + ln_choose(honest, size - hits) - total)
-    };
-    (at_least..=most).map(term).sum::<f64>().min(1.0)
-}
-
-fn ln_choose(n: u64, k: u64) -> f64 {
-    let ln_factorial = |n: u64| libm::lgamma(n as f64 + 1.0);
-    ln_factorial(n) - ln_factorial(k) - ln_factorial(n.saturating_sub(k))
+    let (malicious, size) = (malicious.min(nodes), size.min(nodes));
+    crate::special::hypergeometric_upper(nodes, malicious, size, at_least)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::{Entity, Streams};
+
+    #[test]
+    fn clopper_pearson_interval_has_known_values() {
+        // Tables: 0 of 10 up to 0.30850; 5 of 10 from 0.18709 to 0.81291; 1 of 100 from 0.000253 to 0.054459.
+        let (low, high) = clopper_pearson_at(0, 10, 0.025);
+        assert!(low == 0.0 && near(high, 0.30850));
+        let (low, high) = clopper_pearson_at(5, 10, 0.025);
+        assert!(near(low, 0.18709) && near(high, 0.81291));
+        let (low, high) = clopper_pearson_at(1, 100, 0.025);
+        assert!((low - 0.000_253_146).abs() < 1e-8 && near(high, 0.05446));
+        assert_eq!(clopper_pearson_at(10, 10, 0.025).1, 1.0);
+    }
+
+    #[test]
+    fn exact_interval_holds_the_share_and_mirrors_itself() {
+        for of in [1, 2, 7, 40, 1000] {
+            for hits in 0..=of {
+                let share = hits as f64 / of as f64;
+                for ends in [clopper_pearson_at, |hits, of, _| wilson_at(hits, of, Z)] {
+                    let ((low, high), (low2, high2)) =
+                        (ends(hits, of, 0.025), ends(of - hits, of, 0.025));
+                    assert!(
+                        0.0 <= low && low <= share && share <= high && high <= 1.0,
+                        "{hits} of {of}"
+                    );
+                    assert!(
+                        (low + high2 - 1.0).abs() < 1e-12 && (high + low2 - 1.0).abs() < 1e-12,
+                        "{hits} of {of}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn order_statistics_bound_the_median_as_tables_say() {
+        // Tables of the sign test: n = 10 ranks 2 and 9 (97.9 %), n = 20 ranks 6 and 15 (95.9 %).
+        for (n, low, high) in [(10, 2.0, 9.0), (20, 6.0, 15.0)] {
+            let sorted: Vec<f64> = (1..=n).map(f64::from).collect();
+            let (_, from, to) = quantile_at(&sorted, 0.5);
+            assert_eq!((from, to), (low, high), "{n}");
+        }
+        assert_eq!(quantile_at(&[7.0], 0.99), (7.0, 7.0, 7.0));
+    }
+
+    #[test]
+    fn bootstrap_of_a_mean_agrees_with_student() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect();
+        let mut stream = Streams::new(1, "bootstrap", 0).stream(Entity::World, "test");
+        let found =
+            bootstrap(&values, 4000, &mut stream, |v| v.iter().sum::<f64>() / v.len() as f64);
+        let close = |a: f64, b: f64| (a - b).abs() < 0.05;
+        let student = student(&values);
+        assert!(
+            found.zip(student).is_some_and(|(a, b)| close(a.low, b.low) && close(a.high, b.high))
+        );
+        assert_eq!(bootstrap(&[], 10, &mut stream, |_| 0.0), None);
+    }
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-4
@@ -160,7 +282,14 @@ mod tests {
         assert!(interval.is_some_and(|i| near(i.low, 1.03678) && near(i.high, 4.96322)));
         assert_eq!(student(&[1.0]), None);
         // Tables: t(20) = 2.0860, t(100) = 1.9840.
-        assert!((t_quantile(20) - 2.0860).abs() < 1e-3 && (t_quantile(100) - 1.9840).abs() < 1e-3);
+        assert!(
+            near(student_two_sided(1, 0.95), 12.70620) && near(student_two_sided(4, 0.95), 2.77645)
+        );
+        assert!(
+            near(student_two_sided(20, 0.95), 2.08596)
+                && near(student_two_sided(100, 0.95), 1.98397)
+        );
+        assert!((student_two_sided(1000, 0.95) - student_two_sided(1001, 0.95)).abs() < 1e-5);
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn commands_of_the_readme_work_from_any_folder() {
         assert!(!out.is_empty(), "swarm-sim {line}");
         run += 1;
     }
-    assert_eq!(run, 3);
+    assert_eq!(run, 7);
     assert!(folder.path().join("runs/churn/results.json").is_file());
 }
 
@@ -111,7 +111,16 @@ fn folder_that_cannot_be_written_exits_1() {
 #[test]
 fn help_has_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    for line in ["--help", "run --help", "scenarios --help", "verify-determinism --help"] {
+    for line in [
+        "--help",
+        "run --help",
+        "analytic --help",
+        "estimate --help",
+        "metrics --help",
+        "selfcheck --help",
+        "scenarios --help",
+        "verify-determinism --help",
+    ] {
         let (code, out, _) = said(folder.path(), line);
         assert!(code == Some(0) && out.contains("Example: swarm-sim "), "{line}: {out}");
     }

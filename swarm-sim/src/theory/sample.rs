@@ -1,0 +1,447 @@
+//! Monte Carlo estimates of the closed forms' quantities.
+//!
+//! Samples are drawn in blocks with a random stream each, and merged in the order of the blocks: threads take
+//! blocks, and do not show in the result.
+
+use core::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::params::Args;
+use super::{Query, TheoryError, forms};
+use crate::stats;
+use crate::stream::{Entity, Stream, Streams};
+
+/// The most samples of an estimate.
+pub const SAMPLES_MAX: u64 = 1_000_000_000_000;
+/// The most samples of a quantile, which are all kept: 8 bytes each.
+const KEPT_MAX: u64 = 50_000_000;
+/// Samples of a block: enough that making its stream does not count.
+const BLOCK: u64 = 1 << 14;
+/// Independent runs of a mix, whose messages are correlated within one.
+const RUNS: u64 = 32;
+/// Mean delays from a mix's start, empty, to its first counted departure: e^−40 of the past is missing.
+const WARM_UP: f64 = 40.0;
+
+/// How a quantity is sampled.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sampler {
+    /// A probability, as the share of hits.
+    Share(fn(&Args, &mut Stream) -> bool),
+    /// A mean.
+    Mean(fn(&Args, &mut Stream) -> f64),
+    /// A probability, as the mean of weights.
+    Weight(fn(&Args, &mut Stream) -> f64),
+    /// A quantile.
+    Quantile(fn(&Args, &mut Stream) -> f64),
+    /// Leaving messages of runs of a mix.
+    Mix,
+}
+
+/// An estimate with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The point estimate.
+    pub estimate: f64,
+    /// Lower end of the interval.
+    pub ci_low: f64,
+    /// Upper end of the interval.
+    pub ci_high: f64,
+    /// Samples drawn.
+    pub samples: u64,
+}
+
+#[derive(Debug)]
+struct Block {
+    hits: u64,
+    samples: u64,
+    mean: f64,
+    /// Sum of squared differences from the mean.
+    squares: f64,
+    kept: Vec<f64>,
+}
+
+impl Query {
+    /// Samples the quantity; an error where it cannot be sampled, or not with so many samples.
+    pub fn estimate(
+        &self,
+        samples: u64,
+        seed: u64,
+        threads: NonZeroUsize,
+    ) -> Result<Estimate, TheoryError> {
+        let Some(sampler) = self.form().sampler else {
+            return Err(TheoryError::NotSampled { name: self.form().name });
+        };
+        let wrong = |wrong: &str| TheoryError::Parameter {
+            name: self.form().name,
+            wrong: wrong.to_owned(),
+            allowed: self.form().allowed(),
+        };
+        if !(2..=SAMPLES_MAX).contains(&samples) {
+            return Err(wrong("samples must be from 2 to 1000000000000"));
+        }
+        if matches!(sampler, Sampler::Quantile(_)) && samples > KEPT_MAX {
+            return Err(wrong("samples of a quantile cannot be above 50000000"));
+        }
+        if matches!(sampler, Sampler::Mix) && self.args.real("rho") > 1e5 {
+            return Err(wrong("rho cannot be above 1e5 where it is sampled"));
+        }
+        let sizes = sizes(sampler, samples);
+        let streams = Streams::new(seed, self.form().name, 0);
+        let run = |at: u64| {
+            let (from, block) = (at / (1 << 32), at % (1 << 32));
+            let index = |part| u32::try_from(part).unwrap_or(u32::MAX);
+            let mut stream = streams.stream(Entity::Pair(index(from), index(block)), "estimate");
+            block_of(sampler, &self.args, &mut stream, sizes.of(at))
+        };
+        let blocks = in_order(sizes.blocks, threads, run);
+        Ok(merged(sampler, &self.args, samples, blocks))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    blocks: u64,
+    samples: u64,
+}
+
+impl Sizes {
+    /// Samples of one block: equal but for one.
+    const fn of(self, block: u64) -> u64 {
+        let more = if block < self.samples % self.blocks { 1 } else { 0 };
+        self.samples / self.blocks + more
+    }
+}
+
+fn sizes(sampler: Sampler, samples: u64) -> Sizes {
+    let blocks =
+        if matches!(sampler, Sampler::Mix) { RUNS.min(samples) } else { samples.div_ceil(BLOCK) };
+    Sizes { blocks, samples }
+}
+
+/// Runs blocks on threads; results in the order of the blocks.
+fn in_order(blocks: u64, threads: NonZeroUsize, run: impl Fn(u64) -> Block + Sync) -> Vec<Block> {
+    let next = AtomicU64::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.get() {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= blocks {
+                        break;
+                    }
+                    let block = run(at);
+                    done.lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .push((at, block));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, block)| block).collect()
+}
+
+fn block_of(sampler: Sampler, args: &Args, stream: &mut Stream, samples: u64) -> Block {
+    let mut block = Block { hits: 0, samples, mean: 0.0, squares: 0.0, kept: Vec::new() };
+    match sampler {
+        Sampler::Share(draw) => {
+            block.hits = (0..samples).map(|_| u64::from(draw(args, stream))).sum();
+        }
+        Sampler::Quantile(draw) => block.kept = (0..samples).map(|_| draw(args, stream)).collect(),
+        Sampler::Mean(draw) | Sampler::Weight(draw) => {
+            for n in 1..=samples {
+                let value = draw(args, stream);
+                let difference = value - block.mean;
+                block.mean += difference / n as f64;
+                block.squares += difference * (value - block.mean);
+            }
+        }
+        Sampler::Mix => block.mean = mix(args, stream, samples),
+    }
+    block
+}
+
+fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Estimate {
+    let (estimate, ci_low, ci_high) = match sampler {
+        Sampler::Share(_) => {
+            let hits = blocks.iter().map(|block| block.hits).sum();
+            let (low, high) = stats::clopper_pearson_at(hits, samples, 0.025);
+            (hits as f64 / samples as f64, low, high)
+        }
+        Sampler::Quantile(_) => {
+            let mut all: Vec<f64> = blocks.into_iter().flat_map(|block| block.kept).collect();
+            all.sort_by(f64::total_cmp);
+            stats::quantile_at(&all, args.real("quantile"))
+        }
+        Sampler::Mean(_) | Sampler::Weight(_) => {
+            let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+            for block in &blocks {
+                let more = block.samples as f64;
+                let difference = block.mean - mean;
+                squares += block.squares + difference * difference * n * more / (n + more);
+                n += more;
+                mean += difference * more / n;
+            }
+            let half = stats::student_half(squares, samples);
+            let low = mean - half;
+            let low = if matches!(sampler, Sampler::Weight(_)) { low.max(0.0) } else { low };
+            (mean, low, mean + half)
+        }
+        Sampler::Mix => {
+            let total: f64 = blocks.iter().map(|block| block.mean * block.samples as f64).sum();
+            let estimate = total / samples as f64;
+            let squares =
+                blocks.iter().map(|block| (block.mean - estimate) * (block.mean - estimate)).sum();
+            let half = stats::student_half(squares, blocks.len() as u64);
+            (estimate, estimate - half, estimate + half)
+        }
+    };
+    Estimate { estimate, ci_low, ci_high, samples }
+}
+
+/// Nodes that are drawn one after the other, each of those left alike.
+#[derive(Debug)]
+struct Urn {
+    nodes: u64,
+    malicious: u64,
+}
+
+impl Urn {
+    fn of(args: &Args) -> Self {
+        Self { nodes: args.count("nodes"), malicious: args.count("malicious") }
+    }
+
+    /// Draws a node; whether it is malicious.
+    fn draw(&mut self, stream: &mut Stream) -> bool {
+        let malicious = stream.below(self.nodes) < self.malicious;
+        self.nodes -= 1;
+        self.malicious -= u64::from(malicious);
+        malicious
+    }
+
+    /// Malicious ones of the next `count`.
+    fn hits(mut self, count: u64, stream: &mut Stream) -> u64 {
+        (0..count).map(|_| u64::from(self.draw(stream))).sum()
+    }
+}
+
+/// Whether the first and the last of `hops` nodes are malicious.
+fn both_ends(mut urn: Urn, hops: u64, stream: &mut Stream) -> bool {
+    let mut last = urn.draw(stream);
+    let first = last;
+    for _ in 1..hops {
+        last = urn.draw(stream);
+    }
+    first && last
+}
+
+fn chance(probability: f64, stream: &mut Stream) -> bool {
+    stream.unit() <= probability
+}
+
+fn exponential(rate: f64, stream: &mut Stream) -> f64 {
+    -libm::log(stream.unit()) / rate
+}
+
+/// Honest picks before the first malicious one: geometric, by inversion, so that rare ones take no longer.
+fn honest_picks(share: f64, stream: &mut Stream) -> f64 {
+    if share <= 0.0 {
+        return f64::INFINITY;
+    }
+    (libm::log(stream.unit()) / libm::log1p(-share)).floor()
+}
+
+pub(super) fn path_both_ends(args: &Args, stream: &mut Stream) -> bool {
+    both_ends(Urn::of(args), args.count("hops"), stream)
+}
+
+pub(super) fn path_all_hops(args: &Args, stream: &mut Stream) -> bool {
+    let mut urn = Urn::of(args);
+    (0..args.count("hops")).all(|_| urn.draw(stream))
+}
+
+pub(super) fn path_any_hop(args: &Args, stream: &mut Stream) -> bool {
+    let mut urn = Urn::of(args);
+    (0..args.count("hops")).any(|_| urn.draw(stream))
+}
+
+pub(super) fn request_both_ends(args: &Args, stream: &mut Stream) -> bool {
+    let mut urn = Urn::of(args);
+    let [guard, _middle, exit, destination] = [(); 4].map(|()| urn.draw(stream));
+    guard && (exit || destination)
+}
+
+pub(super) fn fresh_paths_compromise(args: &Args, stream: &mut Stream) -> bool {
+    (0..args.count("paths")).any(|_| both_ends(Urn::of(args), 3, stream))
+}
+
+pub(super) fn guard_compromise_by(args: &Args, stream: &mut Stream) -> bool {
+    let picks = forms::picks(args).unwrap_or(0);
+    honest_picks(args.real("malicious_share"), stream) < picks as f64
+}
+
+pub(super) fn guard_days_to_compromise(args: &Args, stream: &mut Stream) -> f64 {
+    let (share, life) = (args.real("malicious_share"), args.real("life_days"));
+    if args.is("life", "fixed") {
+        return honest_picks(share, stream) * life;
+    }
+    let mut lives = 0.0;
+    while !chance(share, stream) {
+        lives += exponential(1.0, stream);
+    }
+    lives * life
+}
+
+pub(super) fn guards_day_zero(args: &Args, stream: &mut Stream) -> bool {
+    let mut urn = Urn::of(args);
+    (0..args.count("guards")).any(|_| urn.draw(stream))
+}
+
+pub(super) fn erlang_delay(args: &Args, stream: &mut Stream) -> f64 {
+    (0..args.count("hops")).map(|_| exponential(1.0, stream)).sum()
+}
+
+pub(super) fn presence_set(args: &Args, stream: &mut Stream) -> f64 {
+    let (presence, rounds) = (args.real("presence"), args.count("rounds"));
+    let stays =
+        |stream: &mut Stream| presence >= 1.0 || (0..rounds).all(|_| chance(presence, stream));
+    let others: u64 = (1..args.count("users")).map(|_| u64::from(stays(stream))).sum();
+    1.0 + others as f64
+}
+
+pub(super) fn capture(args: &Args, stream: &mut Stream) -> bool {
+    Urn::of(args).hits(args.count("size"), stream) >= args.count("at_least")
+}
+
+pub(super) fn burst_loss(args: &Args, stream: &mut Stream) -> bool {
+    let mut urn = Urn { nodes: args.count("nodes"), malicious: forms::lost(args) };
+    (0..args.count("size")).all(|_| urn.draw(stream))
+}
+
+pub(super) fn swarm_availability(args: &Args, stream: &mut Stream) -> bool {
+    let up = args.real("availability");
+    let live: u64 = (0..args.count("size")).map(|_| u64::from(chance(up, stream))).sum();
+    live >= args.count("at_least")
+}
+
+pub(super) fn loss_without_repair(args: &Args, stream: &mut Stream) -> bool {
+    let (life, time) = (args.real("mean_life"), args.real("time"));
+    (0..args.count("size")).all(|_| exponential(1.0, stream) <= time / life)
+}
+
+pub(super) fn mttdl(args: &Args, stream: &mut Stream) -> f64 {
+    let Ok(copies) = forms::copies(args) else { return 0.0 };
+    let (mut live, mut time) = (copies.size, 0.0);
+    while live > 0 {
+        let (down, up) = (copies.down(live), copies.up(live));
+        time += exponential(down + up, stream);
+        live = if up == 0.0 || chance(down / (down + up), stream) { live - 1 } else { live + 1 };
+    }
+    time
+}
+
+/// Failures among jumps where the sampled chain is biased: above a half, so that it drifts to the loss.
+const BIAS: f64 = 0.7;
+
+/// The weight of one chain over `time`: its likelihood ratio if it lost all copies, else 0; the mean of weights is
+/// the probability (importance sampling, unbiased).
+///
+/// Jumps are biased towards failure (Lewis and Böhm, 1984) in a share of the cycles between times with all copies
+/// live; that share is about one over the expected number of cycles, so that a loss late in a long `time` is
+/// sampled as well as an early one. A jump from a state with copies missing is forced to come before the end;
+/// one with all live only where the first failure itself is rare.
+pub(super) fn loss_within(args: &Args, stream: &mut Stream) -> f64 {
+    let Ok(copies) = forms::copies(args) else { return 0.0 };
+    let mut left = args.real("time");
+    let full_rate = copies.down(copies.size);
+    if full_rate * left <= 0.0 {
+        return 0.0;
+    }
+    let rare = full_rate * left <= 1.0;
+    let biased_share = (full_rate * left).recip().min(1.0);
+    let (mut weight, mut live) = (1.0, copies.size);
+    loop {
+        // One cycle; `ratio` is true over biased probability of its jumps.
+        let biased = biased_share >= 1.0 || chance(biased_share, stream);
+        let mut ratio = 1.0;
+        loop {
+            let (down, up) = (copies.down(live), copies.up(live));
+            let rate = down + up;
+            let wait = if live < copies.size || rare {
+                // Exponential given that it ends before `left`.
+                let within = -libm::expm1(-rate * left);
+                weight *= within;
+                -libm::log1p(-stream.unit() * within) / rate
+            } else {
+                exponential(rate, stream)
+            };
+            if wait > left && !(live < copies.size || rare) {
+                return 0.0;
+            }
+            left = (left - wait).max(0.0);
+            if up == 0.0 {
+                live -= 1;
+            } else {
+                let fails = down / rate;
+                let bias = fails.max(BIAS);
+                if chance(if biased { bias } else { fails }, stream) {
+                    ratio *= fails / bias;
+                    live -= 1;
+                } else {
+                    // 1 − fails, without cancellation; a bias above BIAS is `fails` itself.
+                    ratio *= if fails > BIAS { 1.0 } else { up / rate / (1.0 - BIAS) };
+                    live += 1;
+                }
+            }
+            if live == 0 || live == copies.size {
+                break;
+            }
+            if weight * ratio == 0.0 || left <= 0.0 {
+                return 0.0;
+            }
+        }
+        weight *= ratio / (biased_share + (1.0 - biased_share) * ratio);
+        if live == 0 {
+            return weight;
+        }
+        if weight == 0.0 || left <= 0.0 {
+            return 0.0;
+        }
+    }
+}
+
+/// Mean entropy over `samples` leaving messages of one run of a Poisson mix, in mean delays. The state is all that
+/// the views need: the number inside, and over all earlier arrivals the sums of e^−age and of age · e^−age.
+fn mix(args: &Args, stream: &mut Stream, samples: u64) -> f64 {
+    let (rho, inside_view) = (args.real("rho"), args.is("view", "departures"));
+    let (mut inside, mut weights, mut aged, mut time) = (0u64, 0.0, 0.0, 0.0);
+    let (mut counted, mut total) = (0, 0.0);
+    while counted < samples {
+        let rate = rho + inside as f64;
+        let wait = exponential(rate, stream);
+        time += wait;
+        let fade = libm::exp(-wait);
+        aged = fade * (aged + wait * weights);
+        weights *= fade;
+        if chance(rho / rate, stream) {
+            inside += 1;
+            weights += 1.0;
+        } else {
+            inside -= 1;
+            if time > WARM_UP {
+                counted += 1;
+                total += if inside_view {
+                    libm::log2(inside as f64 + 1.0)
+                } else {
+                    (libm::log(weights) + aged / weights) / core::f64::consts::LN_2
+                };
+            }
+        }
+    }
+    total / samples as f64
+}

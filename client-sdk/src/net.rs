@@ -84,12 +84,12 @@ pub(crate) enum NetError {
         hours: u64,
     },
     /// A node says that the time in the packets of this client is not the present one.
-    #[error("this system's clock is {}", off(*here, *node))]
+    #[error("nodes refuse the time of this system's clock{}", off(*here, *directory))]
     Clock {
         /// This system's clock.
         here: Timestamp,
-        /// The node's.
-        node: Timestamp,
+        /// The time of the newest document known.
+        directory: Option<Timestamp>,
     },
     /// The destination is not in the directory.
     #[error("node {} is not in the directory", node.short())]
@@ -163,14 +163,19 @@ fn directory_time(
     })
 }
 
-/// How far a clock is off, in words.
-fn off(here: Timestamp, node: Timestamp) -> String {
-    let (by, side) = if here < node {
-        (node.saturating_since(here), "behind")
-    } else {
-        (here.saturating_since(node), "ahead of")
-    };
-    format!("{} minutes {side} that of a node", by.as_secs().div_ceil(60))
+/// How far a clock is off, as far as a document shows it.
+fn off(here: Timestamp, directory: Option<Timestamp>) -> String {
+    let minutes = |from: Timestamp, to: Timestamp| to.saturating_since(from).as_secs() / 60;
+    match directory {
+        Some(directory) if here < directory => {
+            format!(", which is at least {} minutes behind", minutes(here, directory))
+        }
+        Some(directory) => {
+            let after = minutes(directory, here);
+            format!(", which is {after} minutes after the newest directory document")
+        }
+        None => String::new(),
+    }
 }
 
 /// A client in one network.
@@ -302,10 +307,13 @@ mod tests {
 
     #[test]
     fn clock_that_is_off_is_told_by_how_much() {
-        let (early, late) = (Timestamp::from_secs(1_000_000), Timestamp::from_secs(1_000_601));
-        let text = |here, node| NetError::Clock { here, node }.to_string();
-        let behind = "this system's clock is 11 minutes behind that of a node";
-        assert_eq!(text(early, late), behind);
-        assert_eq!(text(late, early), behind.replace("behind", "ahead of"));
+        let (early, late) = (Timestamp::from_secs(1_000_000), Timestamp::from_secs(1_000_660));
+        let text = |here, directory| NetError::Clock { here, directory }.to_string();
+        let refused = "nodes refuse the time of this system's clock";
+        let behind = format!("{refused}, which is at least 11 minutes behind");
+        assert_eq!(text(early, Some(late)), behind);
+        let ahead = format!("{refused}, which is 11 minutes after the newest directory document");
+        assert_eq!(text(late, Some(early)), ahead);
+        assert_eq!(text(late, None), refused);
     }
 }

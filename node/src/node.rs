@@ -2,6 +2,7 @@
 
 mod keys;
 mod mailbox;
+mod peeler;
 mod relay;
 
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use self::relay::Relay;
 use crate::config::{DATABASE_DIR, KEY_FILE, NETWORK_FILE, NodeConfig};
 use crate::directory::{Directory, OnionKeyEntry, Publication, follow};
 use crate::family::FamilyConsent;
+use crate::files::FileError;
 use crate::http::{self, Shown};
 use crate::metrics::Metrics;
 use crate::sockets::{listen, listen_http};
@@ -47,8 +49,8 @@ const FORWARD_WITHIN: Duration = enjambre_protocol::mailbox::WRITE_DEADLINE;
 /// Share of the offered disk that file chunks may take, in fifths: the rest is for messages.
 const CHUNK_FIFTHS: u64 = 2;
 
-/// The pause after an onion key could not be kept.
-const KEY_RETRY: Duration = Duration::from_secs(60);
+/// How often the onion keys are looked at, and the pause after they could not be kept.
+const KEY_CHECK: Duration = Duration::from_secs(60);
 
 /// What an ordinary node declares as its capacity.
 const ORDINARY_CAPACITY: u32 = 100;
@@ -320,25 +322,51 @@ fn quotas(config: &NodeConfig) -> Quotas {
 }
 
 /// Makes the next onion key the current one each day. A node's day begins when its first key was
-/// drawn, so nodes change at different times.
+/// drawn, so nodes change at different times. Draws all keys anew if the clock was set back so far
+/// that the replay set refuses what is built now.
 async fn rotate_keys(node: Arc<Node>, mut keys: Keys, stop: CancellationToken) {
+    let mut least = Duration::ZERO;
     loop {
-        let wait = keys.due().saturating_since(clock::now());
+        let due = keys.due().saturating_since(clock::now());
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(due.clamp(least, KEY_CHECK)) => {}
             () = stop.cancelled() => return,
         }
-        let mut rng: StdRng = rand::make_rng();
-        if let Err(error) = keys.rotate(&mut rng, clock::now()) {
-            tracing::error!(%error, "the onion key is not changed");
-            tokio::select! {
-                () = tokio::time::sleep(KEY_RETRY) => continue,
-                () = stop.cancelled() => return,
+        least = Duration::ZERO;
+        match renew_keys(&node, &mut keys) {
+            Ok(Renewal::None) => {}
+            Ok(Renewal::Changed) => {
+                let entry = OnionKeyEntry { number: keys.number(), key: keys.public() };
+                node.onion_key.send_replace(entry);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the onion key is not changed");
+                least = KEY_CHECK;
             }
         }
-        node.relay.set_keyring(keys.keyring());
-        node.onion_key.send_replace(OnionKeyEntry { number: keys.number(), key: keys.public() });
     }
+}
+
+/// Whether a node's keys are others than before.
+enum Renewal {
+    None,
+    Changed,
+}
+
+fn renew_keys(node: &Node, keys: &mut Keys) -> Result<Renewal, FileError> {
+    let now = clock::now();
+    if node.relay.is_ahead() {
+        tracing::warn!("the clock was set back: new onion keys are drawn");
+        let journal = keys.draw_anew(now)?;
+        node.relay.renew(keys.keyring(), journal);
+        return Ok(Renewal::Changed);
+    }
+    if now < keys.due() {
+        return Ok(Renewal::None);
+    }
+    keys.rotate(&mut rand::make_rng::<StdRng>(), now)?;
+    node.relay.set_keyring(keys.keyring());
+    Ok(Renewal::Changed)
 }
 
 /// Tells the mailbox of each newer document.

@@ -169,7 +169,7 @@ impl Net {
         let class =
             SizeClass::for_request(bytes.len()).ok_or(NetError::TooLarge { len: bytes.len() })?;
         let mut last = String::new();
-        let mut clock = None;
+        let mut wrong_clock = false;
         let mut destination_failures = 0;
         let mut refreshed = false;
         let within = terms.waits.within();
@@ -207,9 +207,7 @@ impl Net {
                 Ended::Told(OnionHop::Destination, error) => return Err(NetError::Refused(error)),
                 Ended::Told(hop, error) => {
                     last = error.to_string();
-                    if let OnionError::Clock { now } = error {
-                        clock = Some(now);
-                    }
+                    wrong_clock |= error == OnionError::NextRefused { reason: ResetReason::Clock };
                     let failure = failure_of(hop, &error);
                     lock(&self.paths).handle_failure(now, &path, failure);
                     if hop == OnionHop::Exit && error.blames_next() {
@@ -222,6 +220,7 @@ impl Net {
                 }
                 Ended::Reset(reason) => {
                     last = reason.to_string();
+                    wrong_clock |= reason == ResetReason::Clock;
                     lock(&self.paths).handle_failure(
                         now,
                         &path,
@@ -242,8 +241,9 @@ impl Net {
                 break;
             }
         }
-        if let Some(node) = clock {
-            return Err(NetError::Clock { here: crate::system::now(), node });
+        if wrong_clock {
+            let directory = self.newest().map(|newest| newest.document().time);
+            return Err(NetError::Clock { here: crate::system::now(), directory });
         }
         if last.is_empty() {
             "no answer in time".clone_into(&mut last);

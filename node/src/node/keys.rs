@@ -70,23 +70,41 @@ impl Keys {
     pub(super) fn open(dir: &Path, now: Timestamp) -> Result<(Self, Journal), FileError> {
         let path = dir.join(KEYS_FILE);
         let journal = dir.join(JOURNAL_DIR);
-        let io = |source| FileError::Io { path: journal.clone(), source };
         let boot = fs::read_to_string(BOOT_ID).ok().map(|boot| boot.trim().to_owned());
         let kept = read(&path);
         // Keys without their journal would let packets of before be played again: opening fails
         // where there is none, and new keys are drawn.
         if let Some(kept) = kept.as_ref().filter(|kept| Some(&kept.boot) == boot.as_ref())
-            && let Ok(journal) = Journal::open(journal.clone(), now)
+            && let Ok(journal) = Journal::open(journal, now)
+            && !journal.is_ahead(now)
         {
-            return Ok((Self::of(path, boot, kept), journal));
+            return Ok((Self::of(path, boot, kept, now), journal));
         }
-        let mut rng: StdRng = rand::make_rng();
-        // Any number but those of before: a packet for the old keys must not meet the new ones.
-        // Those were at most the one after the kept number, and the new ones start one before.
         let number = match &kept {
-            Some(kept) => kept.number.following().following().following(),
+            Some(kept) => after_all_of(kept.number),
             None => OnionKeyNumber::new(u8::try_from(now.as_secs() % 256).unwrap_or(0)),
         };
+        Self::draw(path, boot, number, now)
+    }
+
+    /// New keys and an empty journal, for a clock that was set back: see
+    /// [`ReplaySet::is_ahead`]. The keys of before serve no more.
+    pub(super) fn draw_anew(&mut self, now: Timestamp) -> Result<Journal, FileError> {
+        let (path, boot) = (self.path.clone(), self.boot.clone());
+        let (keys, journal) = Self::draw(path, boot, after_all_of(self.number), now)?;
+        *self = keys;
+        Ok(journal)
+    }
+
+    fn draw(
+        path: PathBuf,
+        boot: Option<String>,
+        number: OnionKeyNumber,
+        now: Timestamp,
+    ) -> Result<(Self, Journal), FileError> {
+        let journal = path.with_file_name(JOURNAL_DIR);
+        let io = |source| FileError::Io { path: journal.clone(), source };
+        let mut rng: StdRng = rand::make_rng();
         let keys = Self {
             path,
             boot,
@@ -106,11 +124,12 @@ impl Keys {
         Ok((keys, journal))
     }
 
-    fn of(path: PathBuf, boot: Option<String>, kept: &Kept) -> Self {
+    fn of(path: PathBuf, boot: Option<String>, kept: &Kept, now: Timestamp) -> Self {
         Self {
             path,
             boot,
-            since: Timestamp::from_millis(kept.since),
+            // A day that began in the future, by a clock that was set back, would last for long.
+            since: Timestamp::from_millis(kept.since).min(now),
             previous: kept.previous.map(Secret::from_bytes),
             current: Secret::from_bytes(kept.current),
             next: Secret::from_bytes(kept.next),
@@ -191,6 +210,12 @@ impl Keys {
     }
 }
 
+/// A number that none of the keys had: a packet for them must not meet the new ones. Those were at
+/// most the one after the current number, and the new ones start one before theirs.
+const fn after_all_of(number: OnionKeyNumber) -> OnionKeyNumber {
+    number.following().following().following()
+}
+
 fn read(path: &Path) -> Option<Kept> {
     let bytes = Zeroizing::new(files::read_at_most(path, KEYS_MAX).ok()?);
     wire::decode(&bytes, bytes.len()).ok()
@@ -229,6 +254,11 @@ impl Journal {
         }
         set.restore(floor, entries, now.minute()).map_err(io::Error::other)?;
         Ok(Self { dir, set, files: BTreeMap::new() })
+    }
+
+    /// Whether new keys are the way out: see [`ReplaySet::is_ahead`].
+    pub(super) fn is_ahead(&self, now: Timestamp) -> bool {
+        self.set.is_ahead(now.minute())
     }
 
     /// Takes note of a packet before it is acted on, or says why it must not be.
@@ -349,6 +379,46 @@ mod tests {
         keys.save()?;
         let (again, _) = Keys::open(dir.path(), now)?;
         assert_ne!(again.public(), public);
+        Ok(())
+    }
+
+    #[test]
+    fn clock_that_was_set_back_means_other_keys_at_the_next_start()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let ahead = Timestamp::from_secs(60_000_000 + 3600);
+        let (keys, mut journal) = Keys::open(dir.path(), ahead)?;
+        journal.insert(ahead.minute(), &ephemeral(1), ahead)?;
+        drop(journal);
+        let (again, mut journal) = Keys::open(dir.path(), now)?;
+        assert_ne!(again.public(), keys.public());
+        assert!(again.due() <= Timestamp::from_millis(now.as_millis() + KEY_LIFE_MS));
+        journal.insert(now.minute(), &ephemeral(1), now)?;
+        Ok(())
+    }
+
+    #[test]
+    fn keys_drawn_anew_stand_on_disk_with_an_empty_journal()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let ahead = Timestamp::from_secs(60_000_000 + 3600);
+        let (mut keys, mut journal) = Keys::open(dir.path(), now)?;
+        let old = (keys.public(), keys.number());
+        assert!(!journal.is_ahead(now));
+        journal.insert(ahead.minute(), &ephemeral(1), ahead)?;
+        assert!(journal.is_ahead(now));
+        let mut journal = keys.draw_anew(now)?;
+        assert!(!journal.is_ahead(now));
+        journal.insert(now.minute(), &ephemeral(2), now)?;
+        assert!(keys.keyring().get(old.1).is_none());
+        drop(journal);
+        let (again, mut journal) = Keys::open(dir.path(), now)?;
+        assert_eq!((again.public(), again.number()), (keys.public(), keys.number()));
+        assert_ne!(again.public(), old.0);
+        let refused = journal.insert(now.minute(), &ephemeral(2), now);
+        assert_eq!(refused, Err(ReplayError::Replayed));
         Ok(())
     }
 

@@ -1,22 +1,22 @@
 //! Onion packets on a node: one layer off, then on to the next node or to the service.
 //!
 //! After peeling, what goes over the next link is a function of class, reply class and hop alone,
-//! and the frames that come back are covered one by one as they arrive. Whatever goes wrong where
-//! the keys are known is told to the client in a sealed frame; before that, by a reset.
+//! and the frames that come back are covered one by one as they arrive. Whatever goes wrong with a
+//! packet that the replay set has accepted is told to the client in a sealed frame; before that, by
+//! a reset.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use enjambre_link::{Frames, Link, LinkError, Pool, Stream};
-use enjambre_protocol::id::{NetworkId, NodeId};
+use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::{Code, StreamHead};
 use enjambre_protocol::onion::{
-    Answer, Flow, Keyring, OnionError, OpenedLayer, PeelError, Peeled, ReplyRelay, ReplySealer,
-    SizeClass, Step, frames_for,
+    Answer, Flow, Keyring, OnionError, ReplyRelay, ReplySealer, SizeClass, Step, frames_for,
 };
-use rand::rngs::StdRng;
 
 use super::keys::Journal;
+use super::peeler::Peeler;
 use crate::clock;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
@@ -28,11 +28,9 @@ const LINK_WITHIN: Duration = Duration::from_secs(3);
 /// How long the next node may be silent: the longest wait of a directory request, and a margin.
 const SILENT_WITHIN: Duration = Duration::from_secs(35);
 
-/// The state that peeling needs.
+/// What packets pass through.
 pub(crate) struct Relay {
-    network: NetworkId,
-    keyring: RwLock<Keyring>,
-    replays: Mutex<Journal>,
+    peeler: Peeler,
     directory: Arc<Directory>,
     pool: Pool,
     metrics: Metrics,
@@ -47,19 +45,22 @@ impl Relay {
         metrics: Metrics,
     ) -> Self {
         let network = directory.genesis().network();
-        Self {
-            network,
-            keyring: RwLock::new(keyring),
-            replays: Mutex::new(journal),
-            directory,
-            pool,
-            metrics,
-        }
+        Self { peeler: Peeler::new(network, keyring, journal), directory, pool, metrics }
     }
 
     /// Peels with other keys from now on.
     pub(crate) fn set_keyring(&self, keyring: Keyring) {
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+        self.peeler.set_keyring(keyring);
+    }
+
+    /// Peels with new keys and their empty replay set.
+    pub(super) fn renew(&self, keyring: Keyring, journal: Journal) {
+        self.peeler.renew(keyring, journal);
+    }
+
+    /// Whether new keys are due, because the clock was ahead.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.peeler.is_ahead(clock::now())
     }
 
     /// Reads one packet, and either relays it, or gives the request with the means to answer.
@@ -70,7 +71,7 @@ impl Relay {
             stream.send.reset(Code::DEADLINE);
             return None;
         };
-        match self.peel(&packet) {
+        match self.peeler.peel(&packet, clock::now()) {
             Ok(Step::Relay { next, packet, reply }) => {
                 self.count("relayed");
                 self.relay(next, class, &packet, reply, stream).await;
@@ -95,26 +96,6 @@ impl Relay {
 
     fn count(&self, outcome: &str) {
         self.metrics.onion_layers.with_label_values(&[outcome]).inc();
-    }
-
-    /// The pure part: keys, clock, replay set, body.
-    fn peel(&self, packet: &[u8]) -> Result<Step, Answer> {
-        let opened = {
-            let keyring = self.keyring.read().unwrap_or_else(PoisonError::into_inner);
-            OpenedLayer::open(&self.network, &keyring, packet).map_err(PeelError::answer)?
-        };
-        let now = clock::now();
-        let view = *opened.view();
-        let fresh = {
-            let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
-            replays.insert(view.minute, &view.ephemeral, now)
-        };
-        if let Err(error) = fresh {
-            return Err(Answer::Frame(opened.refuse().fail(&error.answer(now))));
-        }
-        let mut rng: StdRng = rand::make_rng();
-        let Peeled { step, .. } = opened.peel(&mut rng).map_err(PeelError::answer)?;
-        Ok(step)
     }
 
     async fn relay(

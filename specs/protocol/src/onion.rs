@@ -42,7 +42,10 @@ pub use key::{Keyring, OnionKeyNumber, OnionPublicKey, OnionSecretKey};
 pub use opener::{FrameError, OpenedFrame, ReplyOpener};
 pub use peel::{Answer, Malformation, OpenedLayer, PeelError, Peeled, Refusal, Step, View, peel};
 pub use primitives::{ExchangeKey, Primitives, RUST_CRYPTO, RustCrypto, TAG_LEN};
-pub use replay::{MINUTES_AHEAD, MINUTES_BACK, ReplayEntry, ReplayError, ReplaySet, check_minute};
+pub use replay::{
+    MINUTES_AHEAD, MINUTES_BACK, MINUTES_LOST_MAX, ReplayEntry, ReplayError, ReplaySet,
+    check_minute,
+};
 pub use reply::{RelayError, ReplyRelay, ReplySealer, SealError};
 pub use size::{
     CLEAR_LEN, HEADER_LEN, HOPS, Hop, LAYER_OVERHEAD, SizeClass, layer_len, payload_capacity,

@@ -359,6 +359,17 @@ impl Client {
         self.failed(world, now, &attempt, Failure::Silent)
     }
 
+    /// The guard did not accept the packet.
+    pub(super) fn handle_reset(
+        &mut self,
+        world: &World,
+        now: Instant,
+        number: u64,
+    ) -> Result<Vec<Action>, OnionSimError> {
+        let Some(attempt) = self.attempts.remove(&number) else { return Ok(Vec::new()) };
+        self.failed(world, now, &attempt, Failure::Hop(FailedHop(path::Hop::Guard)))
+    }
+
     /// A guard is not there.
     pub(super) fn handle_unreachable(
         &mut self,

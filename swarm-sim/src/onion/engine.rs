@@ -213,6 +213,7 @@ impl<'a> Simulation<'a> {
                 Message::Frames { frames } => {
                     client.handle_frames(world, now, stream.number, &frames)
                 }
+                Message::Reset { .. } => client.handle_reset(world, now, stream.number),
                 Message::Pong => {
                     client.handle_pong(now, stream.number);
                     Ok(Vec::new())
@@ -237,6 +238,11 @@ impl<'a> Simulation<'a> {
             }
             Message::Frames { frames } => {
                 let action = node.handle_frames(stream.number, frames);
+                self.act(now, to, action);
+            }
+            Message::Reset { reason } => {
+                let error = OnionError::NextRefused { reason };
+                let action = node.handle_failure(stream.number, &error);
                 self.act(now, to, action);
             }
             Message::Ping => {
@@ -292,7 +298,7 @@ impl<'a> Simulation<'a> {
                         one_size(frame, first.unwrap_or(SizeClass::K2))?;
                     }
                 }
-                Message::Ping | Message::Pong => {}
+                Message::Reset { .. } | Message::Ping | Message::Pong => {}
             }
         }
         Ok(())
@@ -317,7 +323,7 @@ impl<'a> Simulation<'a> {
                 Action::Send { to, stream, message } => {
                     let transit = match &message {
                         Message::Ping | Message::Pong => Transit::Arrives(self.net.sign(from, to)),
-                        Message::Packet { .. } | Message::Frames { .. } => {
+                        Message::Packet { .. } | Message::Frames { .. } | Message::Reset { .. } => {
                             self.measures.messages += 1;
                             self.net.transit(from, to)
                         }

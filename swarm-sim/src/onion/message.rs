@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use enjambre_protocol::onion::ResetReason;
+
 use crate::queue::Event;
 
 /// A stream of a link: who opened it, and the opener's own number for it.
@@ -24,6 +26,8 @@ pub(super) enum Message {
     Packet { bytes: Vec<u8>, tag: Tag },
     /// The whole answer to a packet, and the end of the stream.
     Frames { frames: Vec<Vec<u8>> },
+    /// The end of a stream instead of an answer.
+    Reset { reason: ResetReason },
     /// A client asks whether a guard is there.
     Ping,
     /// It is.
@@ -38,6 +42,7 @@ impl Message {
             Self::Frames { frames } => (1, frames.concat()),
             Self::Ping => (2, Vec::new()),
             Self::Pong => (3, Vec::new()),
+            Self::Reset { reason } => (4, vec![reason.code()]),
         }
     }
 }

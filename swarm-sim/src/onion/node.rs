@@ -94,8 +94,8 @@ impl Node {
             Ok(()) => {}
             Err(ReplayError::Replayed) => return Err(OnionSimError::Once { node: self.index }),
             Err(error) => {
-                let frame = opened.refuse().fail(&error.answer(time));
-                return Ok(vec![back(stream, vec![frame])]);
+                let message = Message::Reset { reason: error.reset() };
+                return Ok(vec![Action::Send { to: stream.opener, stream, message }]);
             }
         }
         let peeled = opened.peel(self.filler.rng()).map_err(|source| self.broken(source))?;

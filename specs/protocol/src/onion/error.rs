@@ -1,7 +1,6 @@
 //! What a hop tells the client when it cannot do its part: sealed, in a frame like any other.
 
 use crate::Retry;
-use crate::time::Timestamp;
 
 /// Why a hop did not pass a packet on, serve it, or bring the reply to its end.
 ///
@@ -10,15 +9,6 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnionError {
-    /// 1: The packet was here before.
-    #[error("packet was received before")]
-    Replayed,
-    /// 2: The packet's minute cannot come now.
-    #[error("packet's minute is outside the window; the hop's clock says {now}")]
-    Clock {
-        /// The clock of the hop that speaks.
-        now: Timestamp,
-    },
     /// 3: The next node is not in the directory of the hop that speaks.
     #[error("next node is unknown")]
     NextUnknown,
@@ -40,7 +30,7 @@ pub enum OnionError {
     /// 8: The link to the next node broke before the reply's end.
     #[error("link to the next node broke")]
     NextBroke,
-    /// 9: The hop that speaks has no room, for packets to remember or for work.
+    /// 9: The hop that speaks has no room for the work.
     #[error("node is busy")]
     Busy,
     /// 10: The layer opened but says nothing that can be done.
@@ -68,7 +58,7 @@ impl OnionError {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::Malformed | Self::TooLarge => Retry::Never,
-            Self::Replayed | Self::Clock { .. } | Self::Busy => Retry::Later,
+            Self::Busy => Retry::Later,
             Self::NextUnknown
             | Self::NextUnreachable
             | Self::NextTimedOut
@@ -98,8 +88,6 @@ impl OnionError {
     /// The code on the wire.
     pub const fn code(&self) -> u8 {
         match self {
-            Self::Replayed => 1,
-            Self::Clock { .. } => 2,
             Self::NextUnknown => 3,
             Self::NextUnreachable => 4,
             Self::NextTimedOut => 5,
@@ -118,10 +106,8 @@ impl OnionError {
     /// The payload of an error frame.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![self.code()];
-        match self {
-            Self::Clock { now } => bytes.extend(now.as_millis().to_le_bytes()),
-            Self::NextRefused { reason } => bytes.push(reason.code()),
-            _ => {}
+        if let Self::NextRefused { reason } = self {
+            bytes.push(reason.code());
         }
         bytes
     }
@@ -131,15 +117,10 @@ impl OnionError {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&code, fields) = bytes.split_first()?;
         let plain = match code {
-            2 => {
-                let now = u64::from_le_bytes(fields.try_into().ok()?);
-                return Some(Self::Clock { now: Timestamp::from_millis(now) });
-            }
             7 => {
                 let [reason] = fields else { return None };
                 return Some(Self::NextRefused { reason: ResetReason::from_code(*reason) });
             }
-            1 => Self::Replayed,
             3 => Self::NextUnknown,
             4 => Self::NextUnreachable,
             5 => Self::NextTimedOut,
@@ -156,7 +137,8 @@ impl OnionError {
     }
 }
 
-/// Why a hop reset the stream instead of answering: it had no keys to seal an answer with.
+/// Why a hop reset the stream instead of answering: it had no keys to seal an answer with, or has
+/// not accepted the packet, so that its keys may have sealed the answer to it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResetReason {
@@ -173,6 +155,15 @@ pub enum ResetReason {
     /// 4: The header does not open.
     #[error("header does not open")]
     Header,
+    /// 5: The packet was here before.
+    #[error("packet was received before")]
+    Replayed,
+    /// 6: The packet's minute cannot come now, by the hop's clock.
+    #[error("packet's minute is outside the window of the hop's clock")]
+    Clock,
+    /// 7: The hop has no room to remember the packet.
+    #[error("node is busy")]
+    Busy,
     /// Any other code: of a later version, or the link's own.
     #[error("code {code}")]
     Other {
@@ -189,6 +180,9 @@ impl ResetReason {
             Self::Suite => 2,
             Self::KeyNumber => 3,
             Self::Header => 4,
+            Self::Replayed => 5,
+            Self::Clock => 6,
+            Self::Busy => 7,
             Self::Other { code } => code,
         }
     }
@@ -200,6 +194,9 @@ impl ResetReason {
             2 => Self::Suite,
             3 => Self::KeyNumber,
             4 => Self::Header,
+            5 => Self::Replayed,
+            6 => Self::Clock,
+            7 => Self::Busy,
             code => Self::Other { code },
         }
     }
@@ -213,10 +210,8 @@ mod tests {
     fn every_code_is_read_back_as_it_was_written() {
         for code in 0..=u8::MAX {
             let mut bytes = vec![code];
-            match code {
-                2 => bytes.extend(1_700_000_000_123u64.to_le_bytes()),
-                7 => bytes.push(3),
-                _ => {}
+            if code == 7 {
+                bytes.push(3);
             }
             let error = OnionError::from_bytes(&bytes);
             assert_eq!(error.as_ref().map(OnionError::code), Some(code));
@@ -227,8 +222,7 @@ mod tests {
     #[test]
     fn fields_that_are_missing_or_too_many_are_refused() {
         assert_eq!(OnionError::from_bytes(&[]), None);
-        assert_eq!(OnionError::from_bytes(&[1, 0]), None);
-        assert_eq!(OnionError::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(OnionError::from_bytes(&[3, 0]), None);
         assert_eq!(OnionError::from_bytes(&[7]), None);
         assert_eq!(OnionError::from_bytes(&[99, 1, 2]), Some(OnionError::Other { code: 99 }));
     }

@@ -190,8 +190,9 @@ impl Refusal {
 
 /// A packet whose header is open and whose body is not yet.
 ///
-/// Between the two a node can look at the minute and at its replay set, and spare itself the work
-/// on the body.
+/// Between the two a node looks at the minute and at its replay set. A packet that these refuse is
+/// answered by a reset, see [`ReplayError::reset`](super::ReplayError::reset); nothing that is
+/// sealed depends on more than the header until then.
 #[derive(Debug)]
 pub struct OpenedLayer<'a> {
     packet: &'a [u8],
@@ -243,12 +244,10 @@ impl<'a> OpenedLayer<'a> {
         &self.view
     }
 
-    /// Gives the packet up, with the means to say why.
-    pub fn refuse(self) -> Refusal {
-        Refusal { view: self.view, reply: self.into_relay() }
-    }
-
-    /// Opens the body. What the packet for the next link has beyond its layer comes from `rng`.
+    /// Opens the body. To be called for a packet that the replay set has accepted: the reply's keys
+    /// serve one packet, and whoever peeled it twice would seal two answers with them.
+    ///
+    /// What the packet for the next link has beyond its layer comes from `rng`.
     pub fn peel(self, rng: &mut impl CryptoRng) -> Result<Peeled, PeelError> {
         let view = self.view;
         let layer = &self.packet[..layer_len(view.class, view.hop)];
@@ -279,7 +278,8 @@ impl<'a> OpenedLayer<'a> {
     }
 
     fn malformed(self, what: Malformation) -> PeelError {
-        PeelError::Content { what, refusal: Box::new(self.refuse()) }
+        let refusal = Refusal { view: self.view, reply: self.into_relay() };
+        PeelError::Content { what, refusal: Box::new(refusal) }
     }
 
     fn into_relay(self) -> ReplyRelay {

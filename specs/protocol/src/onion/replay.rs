@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::OnionError;
+use super::error::ResetReason;
 use super::key::OnionPublicKey;
 use crate::Retry;
 use crate::limits::REPLAY_ENTRIES_MAX;
-use crate::time::Timestamp;
 
 /// Minutes that a packet may be old, by the directory's clock: a slow path and a slow clock.
 pub const MINUTES_BACK: u32 = 10;
 
 /// Minutes that a packet may be ahead: the other side of a minute's change, and a fast clock.
 pub const MINUTES_AHEAD: u32 = 1;
+
+/// Minutes for which a node whose clock was set back waits, refusing packets, before it draws new
+/// onion keys.
+///
+/// Two: new keys cost each client a fetch of the directory, which takes about as long to tell them.
+pub const MINUTES_LOST_MAX: u32 = 2;
 
 /// Why a packet is not accepted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +45,15 @@ impl ReplayError {
         }
     }
 
-    /// What the client is told. `now` is the clock that found the minute wrong.
-    pub const fn answer(&self, now: Timestamp) -> OnionError {
+    /// With what the stream is reset.
+    ///
+    /// Nothing sealed, although the hop has the keys: a packet that is not accepted may have been
+    /// answered before, or be accepted later, and no key seals two texts under one nonce.
+    pub const fn reset(&self) -> ResetReason {
         match self {
-            Self::Replayed => OnionError::Replayed,
-            Self::Busy => OnionError::Busy,
-            Self::TooOld | Self::TooNew => OnionError::Clock { now },
+            Self::Replayed => ResetReason::Replayed,
+            Self::Busy => ResetReason::Busy,
+            Self::TooOld | Self::TooNew => ResetReason::Clock,
         }
     }
 }
@@ -186,10 +194,16 @@ impl ReplaySet {
     }
 
     /// The first minute that is not refused for ever. A journal that is rewritten keeps it, and
-    /// nothing of earlier minutes. If it lies far ahead of a clock that was corrected, new onion keys and a new set
-    /// are the way out.
+    /// nothing of earlier minutes.
     pub const fn floor(&self) -> u32 {
         self.floor
+    }
+
+    /// Whether the clock that dropped minutes was far ahead of what it is now, so that packets built
+    /// now are refused for longer than [`MINUTES_LOST_MAX`]. New onion keys and an empty set are the
+    /// way out.
+    pub const fn is_ahead(&self, now_minute: u32) -> bool {
+        self.floor > now_minute.saturating_add(MINUTES_LOST_MAX)
     }
 
     fn put(&mut self, minute: u32, entry: ReplayEntry) -> Result<(), ReplayError> {
@@ -258,6 +272,16 @@ mod tests {
         assert_eq!(set.floor(), 110);
         assert_eq!(set.insert(100, &key(1), 100), Err(ReplayError::TooOld));
         assert_eq!(set.insert(110, &key(3), 112), Ok(()));
+    }
+
+    #[test]
+    fn set_is_ahead_when_no_packet_of_the_next_minutes_can_come() {
+        let mut set = ReplaySet::new();
+        assert!(!set.is_ahead(0));
+        assert_eq!(set.insert(1_000, &key(1), 1_000), Ok(()));
+        assert_eq!(set.floor(), 990);
+        assert!(!set.is_ahead(988));
+        assert!(set.is_ahead(987));
     }
 
     #[test]

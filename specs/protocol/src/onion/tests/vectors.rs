@@ -221,15 +221,15 @@ fn reply_vectors() -> Vec<ReplyVector> {
     replies.push(reply("error of the exit after two frames", frames));
 
     let mut arrived = first_waiting().0;
-    let error = OnionError::Clock { now: crate::time::Timestamp::from_millis(1_758_000_000_123) };
+    let error = OnionError::TooLarge;
     let sealed = arrived.destination.fail(&error).unwrap();
     let payload = error.to_bytes();
     let failed = frame_vector(Hop::Destination, 9, &payload, sealed, &mut arrived.relays);
     replies.push(reply("error of the destination", vec![failed]));
 
     let mut arrived = first_waiting().0;
-    let sealed = arrived.relays.remove(0).fail(&OnionError::Replayed);
-    let failed = frame_vector(Hop::Guard, 9, &OnionError::Replayed.to_bytes(), sealed, &mut []);
+    let sealed = arrived.relays.remove(0).fail(&OnionError::NextBusy);
+    let failed = frame_vector(Hop::Guard, 9, &OnionError::NextBusy.to_bytes(), sealed, &mut []);
     replies.push(reply("error of the guard", vec![failed]));
 
     replies.push(reply("first frame left out", vec![again(1)]));

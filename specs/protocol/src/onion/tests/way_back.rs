@@ -45,7 +45,7 @@ fn every_hop_can_say_what_went_wrong_and_is_known_by_it() {
                 let frame = bring_back(&mut arrived.relays, frame);
                 assert_eq!(opener.open(&frame).unwrap().from_hop, Hop::Destination);
             }
-            let error = OnionError::Clock { now: crate::time::Timestamp::from_secs(5) };
+            let error = OnionError::NextRefused { reason: ResetReason::Clock };
             let frame = if hop == Hop::Destination {
                 arrived.destination.fail(&error).unwrap()
             } else {

@@ -71,7 +71,9 @@ impl Bench {
         let state = SwarmState { configurations: vec![configuration], retired: 0 };
         let mut machine = MemberMachine::new(MemberConfig::new(NETWORK), key, store).unwrap();
         let (swarms, readiness) = (Arc::new(state), Readiness::Ready);
-        machine.handle_view(View { height: 1, swarms, readiness });
+        let (made, day) = (clock::now(), Duration::from_secs(DAY.into()));
+        let (late_after, stale_after) = (day, day);
+        machine.handle_view(View { height: 1, made, late_after, stale_after, swarms, readiness });
         let accounts = (0..ACCOUNTS).map(|i| AccountSeed::from_bytes([i; 16]).key()).collect();
         Self { machine, accounts, rng: StdRng::seed_from_u64(1), next: 0 }
     }

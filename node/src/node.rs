@@ -372,9 +372,13 @@ fn renew_keys(node: &Node, keys: &mut Keys) -> Result<Renewal, FileError> {
 /// Tells the mailbox of each newer document.
 async fn show_views(node: Arc<Node>, stop: CancellationToken) {
     let mut newest = node.directory.subscribe();
+    let params = node.directory.genesis().params.clone();
     loop {
         let view = newest.borrow_and_update().as_ref().map(|newest| View {
             height: newest.document().height,
+            made: newest.document().time,
+            late_after: params.late_after(),
+            stale_after: params.stale_after(),
             swarms: Arc::new(newest.document().swarms.clone()),
             readiness: Readiness::Ready,
         });

@@ -112,10 +112,15 @@ impl Params {
         Duration::from_millis(self.stale_after_ms)
     }
 
+    /// How long after a document a newer one should be there: three epochs.
+    pub const fn late_after(&self) -> Duration {
+        self.epoch().saturating_mul(LATE_EPOCHS)
+    }
+
     /// Whether a newer document than one made at `made` should long be there. Who says at `now`
     /// that there is none is then not believed alone.
     pub fn is_late(&self, made: Timestamp, now: Timestamp) -> bool {
-        now.saturating_since(made) > self.epoch().saturating_mul(LATE_EPOCHS)
+        now.saturating_since(made) > self.late_after()
     }
 
     fn check(&self) -> Result<(), GenesisError> {

@@ -18,6 +18,8 @@
 //! - *Synced*, *Majority*: see [`crate::mailbox`].
 //! - *Once*: every request and every forward gets exactly one answer, by its deadline.
 //! - *Bounded*: at most [`MemberConfig::pending_max`] requests are in hand; more is `busy`.
+//! - *Two clocks*: nothing is removed as expired by this member's clock alone; the directory must
+//!   vouch for the time, so that a clock that jumps forward makes no receipt false.
 
 mod admission;
 mod coordinate;
@@ -83,6 +85,14 @@ pub enum Readiness {
 pub struct View {
     /// Height of the newest document.
     pub height: u64,
+    /// When that document was made, by the authorities' clocks.
+    pub made: Timestamp,
+    /// How long after it was made a newer one may be missing on a healthy network: a few epochs.
+    /// Nothing is swept as expired later than that.
+    pub late_after: Duration,
+    /// How long members go on with it. A member whose clock is further on stamps no record: either
+    /// its clock or its directory is wrong.
+    pub stale_after: Duration,
     /// Its swarms.
     pub swarms: Arc<SwarmState>,
     /// Whether this member may answer.
@@ -316,7 +326,7 @@ impl<S: Store> MemberMachine<S> {
             self.give_up(call);
         }
         if self.sweep_at <= now.instant {
-            let swept = self.mailboxes.sweep(now.clock, SWEEP_ROWS);
+            let swept = self.mailboxes.sweep(self.certain(now.clock), SWEEP_ROWS);
             let pause = match swept {
                 Ok(swept) if swept.more => SWEEP_AGAIN,
                 Ok(_) => SWEEP_EVERY,
@@ -368,6 +378,14 @@ impl<S: Store> MemberMachine<S> {
     pub fn into_store(mut self) -> S {
         self.mailboxes.rollback();
         self.mailboxes.into_store()
+    }
+
+    /// The time that has certainly come: this member's clock, but not beyond what the directory
+    /// vouches for. Without a directory none has, and nothing is swept.
+    fn certain(&self, clock: Timestamp) -> Timestamp {
+        let view = self.view.as_ref().map(|directory| &directory.view);
+        let vouched = view.map(|view| view.made.saturating_add(view.late_after));
+        vouched.unwrap_or_default().min(clock)
     }
 
     fn in_hand(&self) -> usize {

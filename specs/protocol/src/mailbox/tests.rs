@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod clocks;
 mod coordinator;
 mod crdt;
 mod faults;

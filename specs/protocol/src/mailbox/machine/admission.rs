@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Directory, MemberMachine, Now, Readiness};
+use super::{Directory, MemberMachine, Now, Readiness, View};
 use crate::id::{Digest, NodeId};
 use crate::identity::AccountId;
 use crate::limits::CLOCK_WINDOW;
@@ -50,6 +50,14 @@ impl<S: Store> MemberMachine<S> {
         }
     }
 
+    /// Whether this member's clock is near enough to its directory to stamp by it.
+    pub(super) fn check_clock(clock: Timestamp, view: &View) -> Result<(), MailboxError> {
+        if clock > view.made.saturating_add(view.stale_after) {
+            return Err(MailboxError::NotReady);
+        }
+        Ok(())
+    }
+
     /// Who keeps a point, if this member is among them.
     pub(super) fn own_route<'a>(
         &self,
@@ -86,6 +94,9 @@ impl<S: Store> MemberMachine<S> {
         let stamped_by_other = stamp.is_some_and(|stamp| stamp.by != from);
         if !is_member(route, from) || stamped_by_other {
             return Err(MailboxError::Unauthorised);
+        }
+        if stamp.is_some() {
+            Self::check_clock(now.clock, &directory.view)?;
         }
         let window = CLOCK_WINDOW.saturating_add(FORWARD_ALLOWANCE);
         let stamp = stamp.map(|stamp| self.clamp(now.clock, stamp, write));

@@ -86,6 +86,7 @@ impl<S: Store> MemberMachine<S> {
         let configurations = names(route);
         let stamp = match &write.what {
             What::Record { key, ttl, .. } => {
+                Self::check_clock(now.clock, &directory.view)?;
                 let expiry = now.clock.saturating_add(ttl.as_duration());
                 Some(Stamp::new(&self.key, &self.config.network, key, now.clock, expiry))
             }

@@ -20,6 +20,9 @@ use crate::{identity, wire};
 pub(super) const NETWORK: NetworkId = NetworkId::from_bytes([3; 32]);
 pub(super) const DAY: u32 = 86_400;
 const DELAY: Duration = Duration::from_millis(20);
+/// Three epochs of ten minutes.
+pub(super) const LATE_AFTER: Duration = Duration::from_secs(3 * 600);
+pub(super) const STALE_AFTER: Duration = Duration::from_secs(86_400);
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// An account with its key.
@@ -117,6 +120,11 @@ pub(super) struct Net {
     pub(super) config: MemberConfig,
     pub(super) responses: BTreeMap<RequestId, Response>,
     pub(super) state: SwarmState,
+    /// Whether the authorities make documents; each member then has one of now.
+    pub(super) has_authorities: bool,
+    /// How far each member's clock is ahead.
+    pub(super) ahead: Vec<Duration>,
+    views: Vec<View>,
     elapsed: Duration,
     queue: BTreeMap<(Duration, u64), (usize, Event)>,
     origins: BTreeMap<(usize, RequestId), Origin>,
@@ -133,6 +141,11 @@ pub(super) fn node_key(index: usize) -> SecretKey {
 
 fn node_id(key: &SecretKey) -> NodeId {
     NodeId::from_bytes(*key.public().as_bytes())
+}
+
+fn view(swarms: Arc<SwarmState>, made: Timestamp, readiness: Readiness) -> View {
+    let (late_after, stale_after) = (LATE_AFTER, STALE_AFTER);
+    View { height: 12, made, late_after, stale_after, swarms, readiness }
 }
 
 impl Net {
@@ -174,11 +187,16 @@ impl Net {
             config,
             responses: BTreeMap::new(),
             state,
+            has_authorities: true,
+            ahead: vec![Duration::ZERO; n],
+            views: Vec::new(),
             elapsed: Duration::ZERO,
             queue: BTreeMap::new(),
             origins: BTreeMap::new(),
             counter: 0,
         };
+        let swarms = Arc::new(net.state.clone());
+        net.views = vec![view(swarms, START, Readiness::Ready); n];
         for index in 0..n {
             net.show_view(index, Readiness::Ready);
         }
@@ -187,7 +205,19 @@ impl Net {
 
     pub(super) fn show_view(&mut self, index: usize, readiness: Readiness) {
         let swarms = Arc::new(self.state.clone());
-        self.machines[index].handle_view(View { height: 12, swarms, readiness });
+        let made = self.views[index].made;
+        self.views[index] = view(swarms, made, readiness);
+        self.machines[index].handle_view(self.views[index].clone());
+    }
+
+    /// Gives a member the document of now, and says what its clocks show.
+    fn clocks(&mut self, index: usize) -> Now {
+        let now = self.now();
+        if self.has_authorities {
+            self.views[index].made = now.clock;
+            self.machines[index].handle_view(self.views[index].clone());
+        }
+        Now { clock: now.clock.saturating_add(self.ahead[index]), ..now }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -229,9 +259,9 @@ impl Net {
             let at = if timer_first { timer.map(|(at, _)| at) } else { message };
             let Some(at) = at.filter(|at| *at <= end) else { break };
             self.elapsed = self.elapsed.max(at);
-            let now = self.now();
             if timer_first {
                 let (_, index) = timer.unwrap();
+                let now = self.clocks(index);
                 self.machines[index].handle_timeout(now);
                 self.commit(index);
             } else {
@@ -246,7 +276,7 @@ impl Net {
         if self.down.contains(&to) {
             return;
         }
-        let now = self.now();
+        let now = self.clocks(to);
         match event {
             Event::Request { id, request } => {
                 let bytes = wire::encode(&request);
@@ -286,7 +316,7 @@ impl Net {
     }
 
     fn commit(&mut self, index: usize) {
-        let now = self.now();
+        let now = self.clocks(index);
         if self.machines[index].needs_commit() {
             self.machines[index].commit(now);
         }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::{self, PublicKey, SecretKey, Signature, Signed};
 use crate::directory::{Document, DocumentError, Genesis};
 use crate::id::{AuthorityId, Digest, NetworkId};
-use crate::limits::AUTHORITIES_MAX;
 use crate::wire;
 
 const VALUE_LABEL: &str = "enjambre/value/1";
@@ -142,13 +141,22 @@ pub enum VerifyError {
         /// The network it names.
         found: NetworkId,
     },
-    /// Fewer valid signatures than the threshold.
-    #[error("{valid} valid signatures where {needed} are needed")]
+    /// Fewer signatures than the threshold.
+    #[error("{found} signatures where {needed} are needed")]
     Signatures {
-        /// Valid signatures of distinct authorities.
-        valid: usize,
+        /// Signatures in the certificate.
+        found: usize,
         /// The threshold.
         needed: usize,
+    },
+    /// The signatures are not in ascending order of their authorities, or one comes twice.
+    #[error("the signatures are not in ascending order of the authorities")]
+    Order,
+    /// A signature does not hold, or is of no authority of the genesis.
+    #[error("the signature of authority {authority} does not hold")]
+    Signature {
+        /// The place in the genesis that it names.
+        authority: u8,
     },
 }
 
@@ -177,34 +185,31 @@ impl SignedDocument {
             &self.certificate.list,
         );
         let vote = PrecommitVote { height: document.height, round: self.certificate.round, value };
-        let valid = self.valid_signatures(genesis, &network, &vote);
-        let needed = genesis.threshold();
-        if valid < needed {
-            return Err(VerifyError::Signatures { valid, needed });
-        }
+        self.certificate.check(genesis, &vote)?;
         Ok(VerifiedDocument { document, digest, signed: self })
     }
+}
 
-    fn valid_signatures(
-        &self,
-        genesis: &Genesis,
-        network: &NetworkId,
-        vote: &PrecommitVote,
-    ) -> usize {
-        let mut last = None;
-        let mut valid = 0;
-        for entry in self.certificate.signatures.iter().take(AUTHORITIES_MAX) {
-            // Ascending order makes each authority count once.
-            if last.is_some_and(|last| entry.authority <= last) {
-                continue;
-            }
-            last = Some(entry.authority);
-            let author = genesis.authorities.get(usize::from(entry.authority));
-            let holds = author
-                .is_some_and(|author| vote.verify(&author.id, network, &entry.signature).is_ok());
-            valid += usize::from(holds);
+impl Certificate {
+    /// At least k authorities of the genesis, in ascending order, and each signature holds: nothing
+    /// stands in a certificate unread, to be passed on by all who believe the rest.
+    fn check(&self, genesis: &Genesis, vote: &PrecommitVote) -> Result<(), VerifyError> {
+        let needed = genesis.threshold();
+        let found = self.signatures.len();
+        if found < needed {
+            return Err(VerifyError::Signatures { found, needed });
         }
-        valid
+        if !self.signatures.is_sorted_by(|a, b| a.authority < b.authority) {
+            return Err(VerifyError::Order);
+        }
+        let network = genesis.network();
+        for CertificateEntry { authority, signature } in &self.signatures {
+            let author = genesis.authorities.get(usize::from(*authority));
+            author
+                .filter(|author| vote.verify(&author.id, &network, signature).is_ok())
+                .ok_or(VerifyError::Signature { authority: *authority })?;
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::crypto::{SecretKey, Signed};
+use crate::crypto::{SecretKey, Signature, Signed};
 use crate::id::{AuthorityId, Digest, NodeId, StoreId};
 use crate::onion::{OnionKeyNumber, OnionPublicKey};
 use crate::time::Timestamp;
@@ -194,11 +194,11 @@ fn fewer_than_k_signatures_or_one_twice_is_refused() {
     let world = world_of_twelve(4);
     let reports: Vec<Report> = (0..4).map(|i| world.report(i, 9000, &[])).collect();
     let two = world.certify(&reports, 2);
-    let error = VerifyError::Signatures { valid: 2, needed: 3 };
-    assert_eq!(two.clone().verify(&world.genesis), Err(error.clone()));
+    let error = VerifyError::Signatures { found: 2, needed: 3 };
+    assert_eq!(two.clone().verify(&world.genesis), Err(error));
     let mut doubled = two.clone();
     doubled.certificate.signatures.push(two.certificate.signatures[1]);
-    assert_eq!(doubled.verify(&world.genesis), Err(error));
+    assert_eq!(doubled.verify(&world.genesis), Err(VerifyError::Order));
     assert!(world.certify(&reports, 3).verify(&world.genesis).is_ok());
 }
 
@@ -214,6 +214,38 @@ fn any_changed_byte_of_document_or_certificate_is_noticed() {
     let mut round = signed.clone();
     round.certificate.round = 1;
     assert!(round.verify(&world.genesis).is_err());
+    let mut list = signed.clone();
+    list.certificate.list = Digest::from_bytes([9; 32]);
+    assert!(list.verify(&world.genesis).is_err());
+}
+
+#[test]
+fn any_signature_that_does_not_hold_spoils_a_certificate() {
+    let world = world_of_twelve(4);
+    let reports: Vec<Report> = (0..4).map(|i| world.report(i, 9000, &[])).collect();
+    // One more than needed, so that three would do without the bad one.
+    let whole = world.certify(&reports, 4);
+    assert!(whole.clone().verify(&world.genesis).is_ok());
+    for place in 0..4usize {
+        for bit in [0, 100, 511] {
+            let mut forged = whole.clone();
+            let entry = &mut forged.certificate.signatures[place];
+            let mut bytes = *entry.signature.as_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            entry.signature = Signature::from_bytes(bytes);
+            let authority = entry.authority;
+            let refused = forged.verify(&world.genesis);
+            assert_eq!(refused, Err(VerifyError::Signature { authority }), "{place}, {bit}");
+        }
+    }
+    let mut unordered = whole.clone();
+    unordered.certificate.signatures.swap(1, 2);
+    assert_eq!(unordered.verify(&world.genesis), Err(VerifyError::Order));
+    let mut stranger = whole;
+    let signature = stranger.certificate.signatures[0].signature;
+    stranger.certificate.signatures.push(CertificateEntry { authority: 4, signature });
+    let refused = stranger.verify(&world.genesis);
+    assert_eq!(refused, Err(VerifyError::Signature { authority: 4 }));
 }
 
 #[test]
@@ -241,7 +273,7 @@ fn difference_gives_the_exact_later_document_and_only_from_its_base() {
     let mut forged = DocumentDiff::between(&world.chain[0], &world.chain[2]);
     forged.forge_beacon(Digest::from_bytes([9; 32]));
     let refused = forged.apply(&world.chain[0], &world.genesis);
-    assert!(matches!(refused, Err(DiffError::Verify(VerifyError::Signatures { .. }))));
+    assert!(matches!(refused, Err(DiffError::Verify(VerifyError::Signature { .. }))));
 }
 
 #[test]

@@ -101,26 +101,26 @@ fn must_fail(world: &World) -> Value {
     stranger.author = AuthorityId::from_bytes(*key(2, 1).public().as_bytes());
     let again = DocumentDiff::between(second, second);
     json!([
-        { "what": "signed", "name": "a byte of the beacon changed", "error": "signatures",
+        { "what": "signed", "name": "a byte of the beacon changed", "error": "signature",
           "bytes": changed(&|signed| signed.document[BEACON_AT] ^= 1) },
         { "what": "signed", "name": "the last byte missing", "error": "document",
           "bytes": changed(&|signed| signed.document.truncate(signed.document.len() - 1)) },
         { "what": "signed", "name": "a byte more", "error": "document",
           "bytes": changed(&|signed| signed.document.push(0)) },
-        { "what": "signed", "name": "another round in the certificate", "error": "signatures",
+        { "what": "signed", "name": "another round in the certificate", "error": "signature",
           "bytes": changed(&|signed| signed.certificate.round = 1) },
         { "what": "signed", "name": "two of four signatures", "error": "signatures",
           "bytes": signatures(&|list| list.truncate(2)) },
-        { "what": "signed", "name": "two of four, one of them twice", "error": "signatures",
+        { "what": "signed", "name": "two of four, one of them twice", "error": "order",
           "bytes": signatures(&|list| list[2] = list[1]) },
         { "what": "signed", "name": "two of four, one again in another's place",
-          "error": "signatures",
+          "error": "signature",
           "bytes": signatures(&|list| list[2].signature = list[1].signature) },
-        { "what": "signed", "name": "three of four, descending", "error": "signatures",
+        { "what": "signed", "name": "three of four, descending", "error": "order",
           "bytes": signatures(&|list| list.reverse()) },
         { "what": "signed", "name": "a document of the network made at 2 ms", "error": "network",
           "bytes": to_hex(&wire::encode(&elsewhere(world))) },
-        { "what": "difference", "name": "another beacon", "error": "signatures",
+        { "what": "difference", "name": "another beacon", "error": "signature",
           "bytes": to_hex(&wire::encode(&difference)) },
         { "what": "difference", "name": "starts from the second document", "error": "base",
           "bytes": to_hex(&wire::encode(&again)) },
@@ -257,6 +257,8 @@ fn kind(error: &VerifyError) -> &'static str {
         VerifyError::Document(_) => "document",
         VerifyError::Network { .. } => "network",
         VerifyError::Signatures { .. } => "signatures",
+        VerifyError::Order => "order",
+        VerifyError::Signature { .. } => "signature",
     }
 }
 

@@ -97,6 +97,16 @@ impl Default for Timing {
     }
 }
 
+/// Whether handshakes of peers on this machine count towards their network's share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopbackPeers {
+    /// They do not: many processes on one machine share 127.0.0.0/24, and nobody elsewhere can
+    /// send from there.
+    Exempt,
+    /// They do, as any other.
+    Counted,
+}
+
 /// The limits of one endpoint. Change what differs from [`LinkConfig::new`].
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
@@ -115,6 +125,12 @@ pub struct LinkConfig {
     /// Handshakes in hand at a time. 256: each holds a few KiB and a signature's time. From a
     /// quarter of it on, a peer must first show that it receives at its address.
     pub handshakes_max: usize,
+    /// Handshakes under way at a time with one IPv4 /24 or IPv6 /48. 16: a sixteenth of all of them,
+    /// and more than an office begins within a round trip. From half of it on, a peer there must
+    /// first show that it receives at its address.
+    pub handshakes_per_prefix_max: u32,
+    /// Whether peers on this machine count there. They do not unless set.
+    pub loopback: LoopbackPeers,
     /// Accepted streams at a time, over all links. 131 072: a stream is a task and a few KiB.
     pub streams_max: usize,
     /// Largest UDP payload that the path search tries, bytes; every path carries 1200. 1452: what
@@ -136,6 +152,8 @@ impl LinkConfig {
             clients_per_address_max: 256,
             links_per_node_max: 4,
             handshakes_max: 256,
+            handshakes_per_prefix_max: 16,
+            loopback: LoopbackPeers::Exempt,
             streams_max: 131_072,
             udp_payload_max: 1452,
             timing: Timing::default(),

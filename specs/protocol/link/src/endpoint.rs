@@ -12,12 +12,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{Identity, LinkConfig, Peer, Timing};
 use crate::error::LinkError;
-use crate::gate::{Entry, Gate};
+use crate::gate::{Address, Begun, Gate};
 use crate::link::Link;
 use crate::transport::{Connection, Incoming, Socket};
 use crate::{memory, quic};
 
-/// Accepted links that wait to be taken: more than that, and handshakes wait, then are refused.
+/// Accepted links that wait to be taken. More than that wait at their handshake's task, each with its
+/// place among the links, and are closed when the time of a handshake is over.
 const ACCEPTED_QUEUE: usize = 64;
 
 /// A socket that makes links and, on a node, accepts them. Clones share it.
@@ -163,37 +164,38 @@ impl Acceptor {
     }
 }
 
-/// Drives the handshakes of one endpoint, at most [`LinkConfig::handshakes_max`] at a time.
+/// Drives the handshakes of one endpoint, as many at a time as the [`Gate`] lets begin.
 async fn accept_all(socket: Socket, config: LinkConfig, links: mpsc::Sender<Link>) {
-    let gate = Arc::new(Gate::new(config.clone()));
+    let within = config.timing.handshake;
+    let gate = Arc::new(Gate::new(config));
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {
             incoming = socket.accept() => {
                 let Some(incoming) = incoming else { break };
-                if handshakes.len() >= config.handshakes_max {
+                let Some(begun) = gate.begin(incoming.remote_addr()) else {
                     incoming.refuse();
                     continue;
-                }
-                let crowded = handshakes.len() >= config.handshakes_max / 4;
-                let incoming = if crowded { incoming.prove_address() } else { Some(incoming) };
+                };
+                let incoming = match begun.address {
+                    Address::Believed => Some(incoming),
+                    Address::ToBeProven => incoming.prove_address(),
+                };
                 let Some(incoming) = incoming else { continue };
-                match gate.enter() {
-                    None => incoming.refuse(),
-                    Some(entry) => {
-                        let within = config.timing.handshake;
-                        let accept = accept_one(incoming, entry, gate.clone(), links.clone());
-                        handshakes.spawn(timeout(within, accept));
-                    }
-                }
+                let accept = accept_one(incoming, begun, gate.clone(), links.clone());
+                handshakes.spawn(timeout(within, accept));
             }
             Some(_) = handshakes.join_next() => {}
         }
     }
 }
 
-async fn accept_one(incoming: Incoming, entry: Entry, gate: Arc<Gate>, links: mpsc::Sender<Link>) {
-    let accepted = match incoming.handshake().await {
+async fn accept_one(incoming: Incoming, begun: Begun, gate: Arc<Gate>, links: mpsc::Sender<Link>) {
+    let Begun { entry, handshake, .. } = begun;
+    let ended = incoming.handshake().await;
+    // The link may wait to be taken; others need not wait for that with their handshakes.
+    drop(handshake);
+    let accepted = match ended {
         Ok(accepted) => accepted,
         Err(error) => return tracing::debug!(%error, "handshake of a peer failed"),
     };

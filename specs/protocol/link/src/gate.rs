@@ -11,7 +11,7 @@ use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::{LinkConfig, Peer};
+use crate::config::{LinkConfig, LoopbackPeers, Peer};
 
 /// Counts what one endpoint holds for others.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Gate {
     links: Arc<Semaphore>,
     clients: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    prefixes: Arc<Counts<IpAddr>>,
     nodes: Arc<Counts<NodeId>>,
     addresses: Arc<Counts<IpAddr>>,
     config: LinkConfig,
@@ -27,6 +29,30 @@ pub(crate) struct Gate {
 /// A place for one link, from its first packet on.
 #[derive(Debug)]
 pub(crate) struct Entry(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// The places of a handshake that is under way: free again as soon as it has ended.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for their drop")]
+pub(crate) struct Handshake {
+    place: OwnedSemaphorePermit,
+    of_prefix: Option<Counted<IpAddr>>,
+}
+
+/// A handshake that may begin.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) entry: Entry,
+    pub(crate) handshake: Handshake,
+    pub(crate) address: Address,
+}
+
+/// Whether a peer is believed to be where its first packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Believed,
+    /// Many handshakes are under way: it must show first that it receives there.
+    ToBeProven,
+}
 
 /// The places that an accepted link holds.
 #[derive(Debug)]
@@ -50,15 +76,35 @@ impl Gate {
             links: semaphore(config.links_max),
             clients: semaphore(config.clients_max),
             streams: semaphore(config.streams_max),
+            handshakes: semaphore(config.handshakes_max),
+            prefixes: Arc::default(),
             nodes: Arc::default(),
             addresses: Arc::default(),
             config,
         }
     }
 
-    /// A place for a link whose handshake begins.
-    pub(crate) fn enter(&self) -> Option<Entry> {
-        self.links.clone().try_acquire_owned().ok().map(Entry)
+    /// The places of a link whose handshake begins.
+    pub(crate) fn begin(&self, remote: SocketAddr) -> Option<Begun> {
+        let place = self.handshakes.clone().try_acquire_owned().ok()?;
+        let under_way = self.config.handshakes_max.saturating_sub(self.free_handshakes());
+        let mut is_crowded = under_way > self.config.handshakes_max / 4;
+        let of_prefix = match self.config.loopback {
+            LoopbackPeers::Exempt if remote.ip().to_canonical().is_loopback() => None,
+            LoopbackPeers::Exempt | LoopbackPeers::Counted => {
+                let max = self.config.handshakes_per_prefix_max;
+                let counted = Counts::take(&self.prefixes, network_of(remote.ip()), max)?;
+                is_crowded |= counted.rank > max / 2;
+                Some(counted)
+            }
+        };
+        let entry = Entry(self.links.clone().try_acquire_owned().ok()?);
+        let address = if is_crowded { Address::ToBeProven } else { Address::Believed };
+        Some(Begun { entry, handshake: Handshake { place, of_prefix }, address })
+    }
+
+    fn free_handshakes(&self) -> usize {
+        self.handshakes.available_permits()
     }
 
     /// The places of a link whose peer is known now, or the code to close it with.
@@ -109,6 +155,20 @@ fn prefix_of(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// What one owner can be expected to have at little cost: an IPv4 /24, or an IPv6 /48.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+        }
+    }
+}
+
 /// How many places each key holds. Keys without a place are not in the map.
 #[derive(Debug)]
 struct Counts<K: Ord>(Mutex<BTreeMap<K, u32>>);
@@ -122,17 +182,20 @@ impl<K: Ord> Default for Counts<K> {
 impl<K: Ord + Copy> Counts<K> {
     fn take(counts: &Arc<Self>, key: K, max: u32) -> Option<Counted<K>> {
         let mut map = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.get(&key).copied().unwrap_or(0) >= max {
+        let held = map.get(&key).copied().unwrap_or(0);
+        if held >= max {
             return None;
         }
-        *map.entry(key).or_insert(0) += 1;
-        Some(Counted { key, counts: counts.clone() })
+        map.insert(key, held + 1);
+        Some(Counted { key, rank: held + 1, counts: counts.clone() })
     }
 }
 
 #[derive(Debug)]
 struct Counted<K: Ord> {
     key: K,
+    /// How many places the key held when this was taken, this one among them.
+    rank: u32,
     counts: Arc<Counts<K>>,
 }
 
@@ -165,7 +228,7 @@ mod tests {
 
     fn admit(gate: &Gate, peer: Peer, ip: &str) -> Result<LinkPermit, Code> {
         let remote = SocketAddr::new(ip.parse().unwrap(), 9);
-        gate.admit(gate.enter().unwrap(), peer, remote)
+        gate.admit(gate.begin(remote).unwrap().entry, peer, remote)
     }
 
     #[test]
@@ -177,7 +240,7 @@ mod tests {
         let _three = admit(&gate, Peer::Client, "192.0.2.2").unwrap();
         assert_eq!(admit(&gate, Peer::Client, "192.0.2.3").unwrap_err(), Code::BUSY);
         let _node = admit(&gate, Peer::Node(NodeId::from_bytes([1; 32])), "192.0.2.1").unwrap();
-        assert!(gate.enter().is_none(), "four links are in");
+        assert!(gate.begin("192.0.2.9:9".parse().unwrap()).is_none(), "four links are in");
         drop(one);
         let node = admit(&gate, Peer::Node(NodeId::from_bytes([1; 32])), "192.0.2.1");
         assert_eq!(node.unwrap_err(), Code::BUSY);
@@ -195,5 +258,51 @@ mod tests {
         assert!(admit(&gate, Peer::Client, "2001:db8:0:1::1").is_ok());
         let v4: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(prefix_of("::ffff:192.0.2.1".parse().unwrap()), v4);
+    }
+
+    fn begin(gate: &Gate, remote: &str) -> Option<Begun> {
+        gate.begin(SocketAddr::new(remote.parse().unwrap(), 9))
+    }
+
+    #[test]
+    fn one_network_has_16_handshakes_under_way_and_proves_its_addresses_from_8_on() {
+        let gate = Gate::new(LinkConfig::new(Admission::everyone()));
+        for (network, same, other) in [
+            ("192.0.2.1", "192.0.2.255", "192.0.3.1"),
+            ("2001:db8::1", "2001:db8:0:7::1", "2001:db8:1::1"),
+        ] {
+            let begun: Vec<Begun> = (0..16).map(|_| begin(&gate, network).unwrap()).collect();
+            let proven = begun.iter().filter(|begun| begun.address == Address::ToBeProven);
+            assert_eq!(proven.count(), 8);
+            assert!(begin(&gate, same).is_none());
+            assert_eq!(begin(&gate, other).unwrap().address, Address::Believed);
+            drop(begun);
+            assert_eq!(begin(&gate, same).unwrap().address, Address::Believed);
+        }
+    }
+
+    #[test]
+    fn ended_handshake_frees_its_places_while_its_link_lives() {
+        let gate = Gate::new(LinkConfig::new(Admission::everyone()));
+        let mut links = Vec::new();
+        for _ in 0..17 {
+            let Begun { entry, handshake, .. } = begin(&gate, "192.0.2.1").unwrap();
+            links.push(entry);
+            drop(handshake);
+        }
+        assert_eq!(gate.free_handshakes(), 256);
+    }
+
+    #[test]
+    fn loopback_is_counted_only_where_it_is_said() {
+        let mut config = LinkConfig::new(Admission::everyone());
+        config.handshakes_per_prefix_max = 1;
+        let exempt = Gate::new(config.clone());
+        let _one = begin(&exempt, "127.0.0.1").unwrap();
+        assert!(begin(&exempt, "::ffff:127.0.0.1").is_some());
+        config.loopback = LoopbackPeers::Counted;
+        let counting = Gate::new(config);
+        let _one = begin(&counting, "127.0.0.1").unwrap();
+        assert!(begin(&counting, "127.0.0.2").is_none());
     }
 }

@@ -230,6 +230,10 @@ enum Verdict {
 }
 
 impl Incoming {
+    pub(crate) fn remote_addr(&self) -> SocketAddr {
+        self.connection.remote_addr()
+    }
+
     pub(crate) fn refuse(self) {
         // Who began it may have given up by now.
         let _ = self.answer.send(Verdict::Refused);

@@ -104,6 +104,10 @@ impl Socket {
 pub(crate) struct Incoming(quinn::Incoming);
 
 impl Incoming {
+    pub(crate) fn remote_addr(&self) -> SocketAddr {
+        self.0.remote_address()
+    }
+
     pub(crate) fn refuse(self) {
         self.0.refuse();
     }

@@ -70,6 +70,11 @@ pub(crate) enum Incoming {
 }
 
 impl Incoming {
+    /// Where its first packet says that it is from.
+    pub(crate) fn remote_addr(&self) -> SocketAddr {
+        either!(self, it => it.remote_addr())
+    }
+
     /// Turns it away: the peer learns that this endpoint is full.
     pub(crate) fn refuse(self) {
         either!(self, it => it.refuse());

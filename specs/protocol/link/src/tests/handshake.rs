@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::LoopbackPeers;
 
 on_both!(
     client_is_anonymous_and_node_is_known_by_its_key,
@@ -114,4 +115,54 @@ async fn crowded_node_asks_for_a_proof_of_address_and_lets_in_who_gives_it() {
     let serving = tokio::spawn(echo(theirs));
     assert_eq!(guarded(ask(&ours, b"in")).await, Ok(b"in".to_vec()));
     serving.abort();
+}
+
+/// The first datagram of a connection that `client` begins, taken out of its way.
+async fn first_datagram(client: &Endpoint) -> Vec<u8> {
+    let trap = tokio::net::UdpSocket::bind(LOOPBACK).await.unwrap();
+    let addrs = [trap.local_addr().unwrap()];
+    let mut datagram = vec![0; 1500];
+    let len = tokio::select! {
+        received = trap.recv(&mut datagram) => received.unwrap(),
+        _ = client.connect(id(&key(1)), &addrs) => panic!("nobody answers there"),
+    };
+    datagram.truncate(len);
+    datagram
+}
+
+#[tokio::test]
+async fn network_with_half_open_handshakes_proves_its_addresses_and_is_let_in() {
+    let mut config = LinkConfig::new(Admission::everyone());
+    config.loopback = LoopbackPeers::Counted;
+    config.handshakes_per_prefix_max = 4;
+    let mut server = Net::Loopback.node_with(1, config);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        // Each begins a handshake and never goes on with it.
+        let hello = guarded(first_datagram(&Net::Loopback.client())).await;
+        let socket = tokio::net::UdpSocket::bind(LOOPBACK).await.unwrap();
+        socket.send_to(&hello, server.addr).await.unwrap();
+        let mut answer = [0; 1500];
+        guarded(socket.recv(&mut answer)).await.unwrap();
+        // The two bits of the type in a long header: 0 is Initial, 3 is Retry (RFC 9000, 17.2).
+        answers.push(answer[0] >> 4 & 3);
+    }
+    assert_eq!(answers, [0, 0, 3]);
+    let (_ours, theirs) = guarded(server.link(&Net::Loopback.client())).await;
+    assert_eq!(theirs.peer(), Peer::Client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshake_that_has_ended_holds_up_no_other_while_its_link_waits_to_be_taken() {
+    let mut config = LinkConfig::new(Admission::everyone());
+    config.handshakes_max = 1;
+    let net = Net::memory();
+    let server = net.node_with(1, config);
+    let client = net.client();
+    let mut links = Vec::new();
+    // More than wait in the queue of accepted links, of which none is taken.
+    for _ in 0..70 {
+        links.push(client.connect(server.node, &[server.addr]).await.unwrap());
+    }
+    assert!(links.iter().all(|link| link.close_reason().is_none()));
 }

@@ -1,6 +1,6 @@
 //! Questions about the directory over a link: what nodes, authorities and clients ask alike.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use enjambre_protocol::Retry;
@@ -80,22 +80,43 @@ pub async fn ask(
 /// Fetches the genesis that a card names from one of its contacts, as an anonymous client. Must
 /// be called within a tokio runtime.
 pub async fn fetch_genesis(card: &NetworkCard) -> Result<Genesis, AskError> {
-    let any = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
-    let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client())?;
-    let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
     let mut last = AskError::OtherNetwork;
-    let mut found = None;
     for contact in &card.contacts {
-        let node = NodeId::from_bytes(contact.key);
-        match ask(&pool, node, &[contact.address], &DirectoryRequest::Genesis).await {
-            Ok(DirectoryReply::Genesis(genesis)) if card.matches(&genesis) => {
-                found = Some(genesis);
-                break;
-            }
+        match ask_contact(NodeId::from_bytes(contact.key), contact.address).await {
+            Ok(DirectoryReply::Genesis(genesis)) if card.matches(&genesis) => return Ok(genesis),
             Ok(_) => last = AskError::OtherNetwork,
             Err(error) => last = error,
         }
     }
+    Err(last)
+}
+
+/// Asks over a socket of its own: one of IPv4 reaches no contact of IPv6, nor the other way round.
+async fn ask_contact(node: NodeId, address: SocketAddr) -> Result<DirectoryReply, AskError> {
+    let any = unspecified_for(address);
+    let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client())?;
+    let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
+    let answer = ask(&pool, node, &[address], &DirectoryRequest::Genesis).await;
     endpoint.close(Code::CANCELLED).await;
-    found.ok_or(last)
+    answer
+}
+
+/// Where to bind to reach `peer`.
+fn unspecified_for(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn socket_is_of_the_family_of_whom_it_is_to_reach() {
+        for (peer, own) in [("192.0.2.1:9", "0.0.0.0:0"), ("[2001:db8::1]:9", "[::]:0")] {
+            assert_eq!(unspecified_for(peer.parse().unwrap()), own.parse().unwrap());
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::id::NodeId;
@@ -28,6 +29,10 @@ pub(crate) use stream::{Recv, Send};
 
 /// The name that TLS asks for. It is a constant and not sent: nodes are known by their keys.
 const SERVER_NAME: &str = "enjambre";
+
+/// How long a closing socket waits to answer peers that had not heard of it yet. They are told at once;
+/// QUIC would wait for three of its probe times more, 3 s where a peer never answered.
+const CLOSE_WITHIN: Duration = Duration::from_millis(300);
 
 /// One UDP socket with its connections.
 #[derive(Clone, Debug)]
@@ -95,7 +100,7 @@ impl Socket {
 
     pub(crate) async fn close(&self, code: Code) {
         self.endpoint.close(varint(code), b"");
-        self.endpoint.wait_idle().await;
+        let _ = tokio::time::timeout(CLOSE_WITHIN, self.endpoint.wait_idle()).await;
     }
 }
 

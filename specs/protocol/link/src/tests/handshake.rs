@@ -166,3 +166,11 @@ async fn handshake_that_has_ended_holds_up_no_other_while_its_link_waits_to_be_t
     }
     assert!(links.iter().all(|link| link.close_reason().is_none()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn endpoint_does_not_stay_open_for_a_peer_that_never_answered() {
+    let client = Net::Loopback.client();
+    first_datagram(&client).await;
+    let closed = tokio::time::timeout(Duration::from_secs(1), client.close(Code::SHUTDOWN));
+    assert!(closed.await.is_ok(), "it waits for three probe times");
+}

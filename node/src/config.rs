@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::family::FamilyConsent;
 use crate::files;
+use crate::server::Limits;
 use crate::store::HEADROOM;
 
 /// The settings file of a data directory.
@@ -131,6 +132,9 @@ pub struct NodeConfig {
     /// Free space of the disk below which records are refused, so that all else goes on.
     #[serde(default = "default_headroom")]
     pub headroom: ByteSize,
+    /// Requests a second that one link of a client may make here; no limit if 0.
+    #[serde(default = "default_client_requests")]
+    pub client_requests: u32,
     /// The family it belongs to, with that family's consent.
     #[serde(default)]
     pub family: Option<FamilyConsent>,
@@ -144,8 +148,12 @@ const fn default_headroom() -> ByteSize {
     ByteSize::from_bytes(HEADROOM)
 }
 
+const fn default_client_requests() -> u32 {
+    Limits::CLIENT_REQUESTS
+}
+
 impl NodeConfig {
-    /// A node's settings with the default quota and headroom.
+    /// A node's settings with the default quota, headroom and requests.
     pub const fn new(listen: SocketAddr, http: SocketAddr, storage: ByteSize) -> Self {
         Self {
             listen,
@@ -154,6 +162,7 @@ impl NodeConfig {
             http,
             account_quota: default_quota(),
             headroom: default_headroom(),
+            client_requests: default_client_requests(),
             family: None,
         }
     }
@@ -189,6 +198,10 @@ impl NodeConfig {
             (
                 "Free disk below which messages are refused; less than 64MB may not be enough to start.",
                 format!("headroom = \"{}\"", self.headroom),
+            ),
+            (
+                "Requests a second of one client's link; beyond, it is told busy. 0 is no limit.",
+                format!("client_requests = {}", self.client_requests),
             ),
         ];
         text.push_str("# Settings of an Enjambre service node. Restart it after a change.\n");
@@ -231,6 +244,7 @@ mod tests {
             http: SocketAddr::from(([127, 0, 0, 1], 22180)),
             account_quota: ByteSize::from_bytes(1_500_000),
             headroom: ByteSize::from_bytes(100_000_000),
+            client_requests: 7,
             family: None,
         }
     }
@@ -249,7 +263,7 @@ mod tests {
         let text = format!("{}\nstorrage = \"1GB\"\n", config().to_toml());
         std::fs::write(dir.path().join(CONFIG_FILE), text)?;
         let error = NodeConfig::load(dir.path()).err().map(|error| error.to_string());
-        assert!(error.is_some_and(|text| text.contains("storrage") && text.contains("line 21")));
+        assert!(error.is_some_and(|text| text.contains("storrage") && text.contains("line 24")));
         Ok(())
     }
 

@@ -183,7 +183,12 @@ impl Devnet {
         }
         let index = 1 + self.count(Role::Node);
         let process = self.lay_out(Role::Node, index)?;
-        self.write_config(&process, &NodeConfig::new(process.address, process.http, storage))?;
+        let config = NodeConfig {
+            // All clients are the user's own, and a few of them make the load of many.
+            client_requests: 0,
+            ..NodeConfig::new(process.address, process.http, storage)
+        };
+        self.write_config(&process, &config)?;
         let network = self.dir.join(NETWORK_FILE);
         if network.exists() {
             let genesis = files::load_network(&network)?;

@@ -226,6 +226,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
         let listed = known.newest().is_some_and(|newest| newest.document().node(node).is_some());
         listed || known.genesis().index(&AuthorityId::from_bytes(*node.as_bytes())).is_some()
     });
+    let limits = server::Limits { client_requests: config.client_requests, ..Default::default() };
     let link = LinkConfig::new(admission);
     let (endpoint, acceptor) = listen(config.listen, Identity::Node(&key), link)?;
     let listener = listen_http(config.http).await?;
@@ -281,7 +282,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     tasks.spawn(publication.run(directory, pool, onion_keys, stop.clone()));
     tasks.spawn(rotate_keys(Arc::clone(&node), keys, stop.clone()));
     let failed = tokio::select! {
-        () = server::serve(acceptor, node, stop.clone()) => false,
+        () = server::serve_with(acceptor, node, limits, stop.clone()) => false,
         () = mailbox_ended.cancelled() => true,
     };
     stop.cancel();

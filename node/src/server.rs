@@ -1,5 +1,7 @@
 //! Accepts links and streams and hands each request to the process's service.
 
+mod limits;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +14,12 @@ use enjambre_protocol::limits::DIRECTORY_MAX;
 use enjambre_protocol::link::{Code, DIRECTORY_REQUEST_MAX, PEER_MESSAGE_MAX, StreamHead};
 use enjambre_protocol::onion::SizeClass;
 use enjambre_protocol::wire;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use self::limits::Allowance;
+pub use self::limits::Limits;
 
 /// How long a peer may take to send a request once it has opened a stream.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(20);
@@ -63,12 +69,22 @@ pub trait Service: Send + Sync + 'static {
     }
 }
 
+/// [`serve_with`] the default limits.
+pub async fn serve<S: Service>(acceptor: Acceptor, service: Arc<S>, stop: CancellationToken) {
+    serve_with(acceptor, service, Limits::default(), stop).await;
+}
+
 /// Serves every link that `acceptor` yields until `stop`. Then nothing new is accepted, and what runs
 /// is let end: it returns when all requests have ended, at once when there are none, and after
 /// seven seconds in any case.
-pub async fn serve<S: Service>(mut acceptor: Acceptor, service: Arc<S>, stop: CancellationToken) {
+pub async fn serve_with<S: Service>(
+    mut acceptor: Acceptor,
+    service: Arc<S>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let (links, requests) = (TaskTracker::new(), TaskTracker::new());
-    let life = Life { stop: stop.clone(), drained: CancellationToken::new() };
+    let life = Life { stop: stop.clone(), drained: CancellationToken::new(), limits };
     loop {
         let link = tokio::select! {
             link = acceptor.accept() => link,
@@ -91,17 +107,24 @@ pub async fn serve<S: Service>(mut acceptor: Acceptor, service: Arc<S>, stop: Ca
     requests.wait().await;
 }
 
-/// How far a server is on its way to its end.
+/// How far a server is on its way to its end, and what it allows until then.
 #[derive(Clone, Debug)]
 struct Life {
     /// Nothing new is accepted.
     stop: CancellationToken,
     /// What still runs is cut off.
     drained: CancellationToken,
+    /// What is allowed until then.
+    limits: Limits,
 }
 
 async fn serve_link<S: Service>(link: Link, service: Arc<S>, requests: TaskTracker, life: Life) {
     let asker = link.remote_addr();
+    let per_second = match link.peer() {
+        Peer::Client => life.limits.client_requests,
+        Peer::Node(_) => 0,
+    };
+    let mut allowance = Allowance::new(per_second, Instant::now());
     loop {
         let stream = tokio::select! {
             biased;
@@ -117,12 +140,15 @@ async fn serve_link<S: Service>(link: Link, service: Arc<S>, requests: TaskTrack
             stream.refuse(Code::SHUTDOWN);
             continue;
         }
-        let work = serve_stream(stream, asker, Arc::clone(&service), life.stop.clone());
-        let drained = life.drained.clone();
+        if !allowance.take(Instant::now()) {
+            stream.refuse(Code::BUSY);
+            continue;
+        }
+        let (service, life) = (Arc::clone(&service), life.clone());
         requests.spawn(async move {
             tokio::select! {
-                () = work => {}
-                () = drained.cancelled() => {}
+                () = serve_stream(stream, asker, service, &life) => {}
+                () = life.drained.cancelled() => {}
             }
         });
     }
@@ -132,18 +158,19 @@ async fn serve_stream<S: Service>(
     stream: IncomingStream,
     asker: SocketAddr,
     service: Arc<S>,
-    stop: CancellationToken,
+    life: &Life,
 ) {
-    let Ok(Ok(request)) = tokio::time::timeout(REQUEST_WITHIN, stream.head()).await else { return };
+    let within = life.limits.request_within;
+    let Ok(Ok(request)) = tokio::time::timeout(within, stream.head()).await else { return };
     let Request { head, peer, stream } = request;
     let served = match head {
         StreamHead::Onion(class) => {
             service.onion(class, stream).await;
             Ok(())
         }
-        StreamHead::Directory => serve_directory(stream, asker, service, &stop).await,
+        StreamHead::Directory => serve_directory(stream, asker, service, life).await,
         StreamHead::Peer => match peer {
-            Peer::Node(from) => serve_peer(stream, from, service).await,
+            Peer::Node(from) => serve_peer(stream, from, service, life).await,
             Peer::Client => Ok(()),
         },
     };
@@ -152,9 +179,9 @@ async fn serve_stream<S: Service>(
     }
 }
 
-async fn read(stream: &mut Stream, limit: usize) -> Result<Vec<u8>, LinkError> {
+async fn read(stream: &mut Stream, limit: usize, life: &Life) -> Result<Vec<u8>, LinkError> {
     let read = stream.recv.read_message(limit);
-    match tokio::time::timeout(REQUEST_WITHIN, read).await {
+    match tokio::time::timeout(life.limits.request_within, read).await {
         Ok(read) => read,
         Err(_) => {
             stream.send.reset(Code::DEADLINE);
@@ -167,9 +194,9 @@ async fn serve_directory<S: Service>(
     mut stream: Stream,
     asker: SocketAddr,
     service: Arc<S>,
-    stop: &CancellationToken,
+    life: &Life,
 ) -> Result<(), LinkError> {
-    let bytes = read(&mut stream, DIRECTORY_REQUEST_MAX).await?;
+    let bytes = read(&mut stream, DIRECTORY_REQUEST_MAX, life).await?;
     let Ok(request) = wire::decode(&bytes, DIRECTORY_REQUEST_MAX) else {
         stream.send.reset(Code::PROTOCOL);
         return Ok(());
@@ -178,22 +205,27 @@ async fn serve_directory<S: Service>(
     let is_patient = matches!(request, DirectoryRequest::Wait { .. });
     let reply = tokio::select! {
         reply = service.directory(request, asker) => reply,
-        () = stop.cancelled(), if is_patient => {
+        () = life.stop.cancelled(), if is_patient => {
             stream.send.reset(Code::SHUTDOWN);
             return Ok(());
         }
     };
-    answer(&mut stream, &wire::encode(&reply), 2 * DIRECTORY_MAX).await
+    answer(&mut stream, &wire::encode(&reply), 2 * DIRECTORY_MAX, life).await
 }
 
 /// Sends a reply and its end. A peer that does not take it is waited for no longer than one that sends
 /// its request: what it is to get stays in memory meanwhile.
-async fn answer(stream: &mut Stream, reply: &[u8], limit: usize) -> Result<(), LinkError> {
+async fn answer(
+    stream: &mut Stream,
+    reply: &[u8],
+    limit: usize,
+    life: &Life,
+) -> Result<(), LinkError> {
     let sent = async {
         stream.send.write_message(reply, limit).await?;
         stream.send.finish().await
     };
-    match tokio::time::timeout(REPLY_WITHIN, sent).await {
+    match tokio::time::timeout(life.limits.reply_within, sent).await {
         Ok(sent) => sent,
         Err(_) => {
             stream.send.reset(Code::DEADLINE);
@@ -206,6 +238,7 @@ async fn serve_peer<S: Service>(
     mut stream: Stream,
     from: NodeId,
     service: Arc<S>,
+    life: &Life,
 ) -> Result<(), LinkError> {
     // Anybody can make a key: whose messages are not wanted has none read.
     if !service.takes_from(&from) {
@@ -213,9 +246,9 @@ async fn serve_peer<S: Service>(
         stream.recv.stop(Code::NOT_ALLOWED);
         return Ok(());
     }
-    let bytes = read(&mut stream, PEER_MESSAGE_MAX).await?;
+    let bytes = read(&mut stream, PEER_MESSAGE_MAX, life).await?;
     match service.peer(from, bytes).await {
-        Some(reply) => answer(&mut stream, &reply, PEER_MESSAGE_MAX).await,
+        Some(reply) => answer(&mut stream, &reply, PEER_MESSAGE_MAX, life).await,
         None => {
             stream.send.reset(Code::NOT_ALLOWED);
             Ok(())
@@ -224,116 +257,4 @@ async fn serve_peer<S: Service>(
 }
 
 #[cfg(test)]
-mod tests {
-    use enjambre_link::{
-        Admission, AskError, Endpoint, Identity, LinkConfig, Pool, PoolConfig, ask,
-    };
-    use enjambre_protocol::crypto::SecretKey;
-    use tokio::sync::Semaphore;
-    use tokio::task::JoinHandle;
-
-    use super::*;
-    use crate::sockets::listen;
-
-    /// Answers a question about the directory when it is allowed to.
-    struct Slow {
-        arrived: Semaphore,
-        allowed: Semaphore,
-    }
-
-    impl Service for Slow {
-        async fn directory(self: Arc<Self>, _: DirectoryRequest, _: SocketAddr) -> DirectoryReply {
-            self.arrived.add_permits(1);
-            if let Ok(permit) = self.allowed.acquire().await {
-                permit.forget();
-            }
-            DirectoryReply::Accepted
-        }
-    }
-
-    struct Served {
-        service: Arc<Slow>,
-        stop: CancellationToken,
-        server: JoinHandle<()>,
-        pool: Pool,
-        node: NodeId,
-        addr: SocketAddr,
-        _endpoint: Endpoint,
-    }
-
-    impl Served {
-        fn new() -> Self {
-            let key = SecretKey::from_seed(&[7; 32]);
-            let node = NodeId::from_bytes(*key.public().as_bytes());
-            let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-            let config = LinkConfig::new(Admission::everyone());
-            let (endpoint, acceptor) = listen(loopback, Identity::Node(&key), config).unwrap();
-            let addr = endpoint.local_addr().unwrap();
-            let client = Endpoint::bind(loopback, Identity::Client, LinkConfig::client()).unwrap();
-            let pool = Pool::new(client, PoolConfig::default()).unwrap();
-            let service = Arc::new(Slow { arrived: Semaphore::new(0), allowed: Semaphore::new(0) });
-            let stop = CancellationToken::new();
-            let server = tokio::spawn(serve(acceptor, Arc::clone(&service), stop.clone()));
-            Self { service, stop, server, pool, node, addr, _endpoint: endpoint }
-        }
-
-        fn ask(&self, request: DirectoryRequest) -> JoinHandle<Result<DirectoryReply, AskError>> {
-            let (pool, node, addr) = (self.pool.clone(), self.node, self.addr);
-            tokio::spawn(async move { ask(&pool, node, &[addr], &request).await })
-        }
-
-        async fn arrived(&self) {
-            self.service.arrived.acquire().await.unwrap().forget();
-        }
-    }
-
-    const QUESTION: DirectoryRequest = DirectoryRequest::Latest { above: 0, base: None };
-
-    #[tokio::test]
-    async fn running_request_is_answered_after_the_stop_and_new_ones_are_refused() {
-        let served = Served::new();
-        let running = served.ask(QUESTION);
-        served.arrived().await;
-        served.stop.cancel();
-        let refused = served.ask(QUESTION).await.unwrap();
-        assert!(
-            matches!(refused, Err(AskError::Link(LinkError::Reset(Code::SHUTDOWN)))),
-            "{refused:?}"
-        );
-        assert!(!running.is_finished() && !served.server.is_finished());
-        served.service.allowed.add_permits(1);
-        let answer = running.await.unwrap();
-        assert!(matches!(answer, Ok(DirectoryReply::Accepted)), "{answer:?}");
-        served.server.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn messages_of_a_node_that_is_not_known_are_not_read() {
-        let served = Served::new();
-        let key = SecretKey::from_seed(&[8; 32]);
-        let config = LinkConfig::new(Admission::everyone());
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let endpoint = Endpoint::bind(loopback, Identity::Node(&key), config).unwrap();
-        let pool = Pool::new(endpoint, PoolConfig::default()).unwrap();
-        let link = pool.link(served.node, &[served.addr]).await.unwrap();
-        // More than a window: sent whole only to somebody who reads.
-        let message = vec![0; PEER_MESSAGE_MAX];
-        let asked = link.request(StreamHead::Peer, &message, PEER_MESSAGE_MAX, PEER_MESSAGE_MAX);
-        let refused = asked.await;
-        assert!(matches!(refused, Err(LinkError::Reset(Code::NOT_ALLOWED))), "{refused:?}");
-    }
-
-    #[tokio::test]
-    async fn idle_links_and_those_who_wait_for_news_hold_no_stop() {
-        let served = Served::new();
-        served.service.allowed.add_permits(1);
-        served.ask(QUESTION).await.unwrap().unwrap();
-        served.arrived().await;
-        let waiting = served.ask(DirectoryRequest::Wait { above: 0, base: None });
-        served.arrived().await;
-        served.stop.cancel();
-        // Nothing is allowed any more, so this ends only because nobody is waited for.
-        served.server.await.unwrap();
-        assert!(waiting.await.unwrap().is_err());
-    }
-}
+mod tests;

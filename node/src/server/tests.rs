@@ -1,0 +1,204 @@
+//! Servers over real sockets, and in memory under a paused clock where time matters.
+
+use enjambre_link::memory::Network;
+use enjambre_link::{Admission, AskError, Endpoint, Identity, LinkConfig, Pool, PoolConfig, ask};
+use enjambre_protocol::crypto::SecretKey;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::*;
+use crate::sockets::listen;
+
+/// Answers a question about the directory when it is allowed to.
+struct Slow {
+    arrived: Semaphore,
+    allowed: Semaphore,
+}
+
+impl Service for Slow {
+    async fn directory(self: Arc<Self>, _: DirectoryRequest, _: SocketAddr) -> DirectoryReply {
+        self.arrived.add_permits(1);
+        if let Ok(permit) = self.allowed.acquire().await {
+            permit.forget();
+        }
+        DirectoryReply::Accepted
+    }
+}
+
+struct Served {
+    service: Arc<Slow>,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+    pool: Pool,
+    node: NodeId,
+    addr: SocketAddr,
+    _endpoint: Endpoint,
+}
+
+impl Served {
+    fn new() -> Self {
+        let key = SecretKey::from_seed(&[7; 32]);
+        let node = NodeId::from_bytes(*key.public().as_bytes());
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = LinkConfig::new(Admission::everyone());
+        let (endpoint, acceptor) = listen(loopback, Identity::Node(&key), config).unwrap();
+        let addr = endpoint.local_addr().unwrap();
+        let client = Endpoint::bind(loopback, Identity::Client, LinkConfig::client()).unwrap();
+        let pool = Pool::new(client, PoolConfig::default()).unwrap();
+        let service = Arc::new(Slow { arrived: Semaphore::new(0), allowed: Semaphore::new(0) });
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(acceptor, Arc::clone(&service), stop.clone()));
+        Self { service, stop, server, pool, node, addr, _endpoint: endpoint }
+    }
+
+    fn ask(&self, request: DirectoryRequest) -> JoinHandle<Result<DirectoryReply, AskError>> {
+        let (pool, node, addr) = (self.pool.clone(), self.node, self.addr);
+        tokio::spawn(async move { ask(&pool, node, &[addr], &request).await })
+    }
+
+    async fn arrived(&self) {
+        self.service.arrived.acquire().await.unwrap().forget();
+    }
+}
+
+const QUESTION: DirectoryRequest = DirectoryRequest::Latest { above: 0, base: None };
+
+#[tokio::test]
+async fn running_request_is_answered_after_the_stop_and_new_ones_are_refused() {
+    let served = Served::new();
+    let running = served.ask(QUESTION);
+    served.arrived().await;
+    served.stop.cancel();
+    let refused = served.ask(QUESTION).await.unwrap();
+    assert!(
+        matches!(refused, Err(AskError::Link(LinkError::Reset(Code::SHUTDOWN)))),
+        "{refused:?}"
+    );
+    assert!(!running.is_finished() && !served.server.is_finished());
+    served.service.allowed.add_permits(1);
+    let answer = running.await.unwrap();
+    assert!(matches!(answer, Ok(DirectoryReply::Accepted)), "{answer:?}");
+    served.server.await.unwrap();
+}
+
+/// A server in memory and a link to it, for tests under a paused clock.
+struct Timed {
+    link: Link,
+    _server: AbortOnDropHandle<()>,
+    _endpoints: [Endpoint; 2],
+}
+
+impl Timed {
+    async fn new(service: impl Service, from: Identity<'_>, limits: Limits) -> Self {
+        let network = Network::new();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let key = SecretKey::from_seed(&[7; 32]);
+        let config = LinkConfig::new(Admission::everyone());
+        let server =
+            Endpoint::in_memory(&network, any, Identity::Node(&key), config.clone()).unwrap();
+        let acceptor = server.take_acceptor().unwrap();
+        let serving = serve_with(acceptor, Arc::new(service), limits, CancellationToken::new());
+        let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+        let asker = Endpoint::in_memory(&network, any, from, config).unwrap();
+        let node = NodeId::from_bytes(*key.public().as_bytes());
+        let link = asker.connect(node, &[server.local_addr().unwrap()]).await.unwrap();
+        Self { link, _server, _endpoints: [server, asker] }
+    }
+}
+
+/// Answers messages of the nodes that it knows with the longest message there is.
+struct Talkative {
+    knows: Vec<NodeId>,
+}
+
+impl Service for Talkative {
+    async fn directory(self: Arc<Self>, _: DirectoryRequest, _: SocketAddr) -> DirectoryReply {
+        DirectoryReply::Accepted
+    }
+
+    fn takes_from(&self, from: &NodeId) -> bool {
+        self.knows.contains(from)
+    }
+
+    async fn peer(self: Arc<Self>, _: NodeId, _: Vec<u8>) -> Option<Vec<u8>> {
+        Some(vec![0; PEER_MESSAGE_MAX])
+    }
+}
+
+fn asker() -> (SecretKey, NodeId) {
+    let key = SecretKey::from_seed(&[8; 32]);
+    let node = NodeId::from_bytes(*key.public().as_bytes());
+    (key, node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_node_that_is_not_known_are_not_read() {
+    let (key, _) = asker();
+    let service = Talkative { knows: Vec::new() };
+    let timed = Timed::new(service, Identity::Node(&key), Limits::default()).await;
+    let mut stream = timed.link.open(StreamHead::Peer).await.unwrap();
+    // Head and length alone: who reads the message before it refuses waits for it in vain.
+    stream.send.write_all(&100_u32.to_le_bytes()).await.unwrap();
+    let refused = stream.recv.read_message(PEER_MESSAGE_MAX).await;
+    assert!(matches!(refused, Err(LinkError::Reset(Code::NOT_ALLOWED))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reply_that_is_not_taken_in_time_is_given_up() {
+    let (key, node) = asker();
+    let service = Talkative { knows: vec![node] };
+    let timed = Timed::new(service, Identity::Node(&key), Limits::default()).await;
+    for (pause, is_in_time) in [(REPLY_WITHIN / 2, true), (REPLY_WITHIN * 2, false)] {
+        let mut stream = timed.link.open(StreamHead::Peer).await.unwrap();
+        stream.send.write_message(b"tell", PEER_MESSAGE_MAX).await.unwrap();
+        stream.send.finish().await.unwrap();
+        let mut first = [0];
+        stream.recv.read_exact(&mut first).await.unwrap();
+        tokio::time::advance(pause).await;
+        // The rest of the length, then as much of the message as there is.
+        let rest = stream.recv.read_to_end(PEER_MESSAGE_MAX + 3).await;
+        match rest {
+            Ok(rest) => assert!(is_in_time && rest.len() == PEER_MESSAGE_MAX + 3),
+            Err(error) => assert!(!is_in_time && error == LinkError::Reset(Code::DEADLINE)),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_beyond_its_allowance_is_answered_busy_and_a_node_is_not() {
+    let limits = Limits { client_requests: 1, ..Limits::default() };
+    let (key, _) = asker();
+    let question = wire::encode(&QUESTION);
+    for (from, allowed) in [(Identity::Client, 4), (Identity::Node(&key), 20)] {
+        let timed = Timed::new(Talkative { knows: Vec::new() }, from, limits).await;
+        let ask = || {
+            let (head, max) = (StreamHead::Directory, 2 * DIRECTORY_MAX);
+            timed.link.request(head, &question, DIRECTORY_REQUEST_MAX, max)
+        };
+        let mut answered = 0;
+        for _ in 0..20 {
+            match ask().await {
+                Ok(_) => answered += 1,
+                Err(error) => assert_eq!(error, LinkError::Busy),
+            }
+        }
+        assert_eq!(answered, allowed);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        ask().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn idle_links_and_those_who_wait_for_news_hold_no_stop() {
+    let served = Served::new();
+    served.service.allowed.add_permits(1);
+    served.ask(QUESTION).await.unwrap().unwrap();
+    served.arrived().await;
+    let waiting = served.ask(DirectoryRequest::Wait { above: 0, base: None });
+    served.arrived().await;
+    served.stop.cancel();
+    // Nothing is allowed any more, so this ends only because nobody is waited for.
+    served.server.await.unwrap();
+    assert!(waiting.await.unwrap().is_err());
+}

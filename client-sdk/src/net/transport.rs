@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use enjambre_link::{AWS_LC, Frames, LinkError};
+use enjambre_link::{AWS_LC, Frames, Link, LinkError, Stream};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::StreamHead;
 use enjambre_protocol::onion::{
@@ -37,6 +37,9 @@ const READ_WITHIN: Duration = Duration::from_secs(4);
 
 /// The same for a write: a member waits five seconds for the others before it says no.
 const WRITE_WITHIN: Duration = Duration::from_secs(8);
+
+/// The pause between two looks whether a full link has a place: a request takes longer than that.
+const STREAM_PAUSE: Duration = Duration::from_millis(20);
 
 /// What packets are built by: the portable primitives, or with the feature `aws-lc` the faster ones.
 fn primitives() -> &'static dyn Primitives {
@@ -322,8 +325,14 @@ impl Net {
         };
         patience = Patience::new(patience.within, patience.deadline);
         lock(&self.paths).handle_guard_reachable(self.now(), guard);
+        let head = StreamHead::Onion(packet.class());
+        let mut stream = match patience.deadline.wait(open_stream(&link, head)).await {
+            Some(Ok(stream)) => stream,
+            Some(Err(error)) => return Ended::GuardLost(error),
+            None => return Ended::OutOfTime,
+        };
+        patience = Patience::new(patience.within, patience.deadline);
         let sent = async {
-            let mut stream = link.open(StreamHead::Onion(packet.class())).await?;
             stream.send.write_all(packet.as_bytes()).await?;
             stream.send.finish().await?;
             Ok::<_, LinkError>(stream)
@@ -334,7 +343,7 @@ impl Net {
             None => return patience.over("the guard takes no packet"),
         };
         // The sending half is finished; it is held so that the stream keeps its place.
-        let enjambre_link::Stream { send: _sent, recv } = stream;
+        let Stream { send: _sent, recv } = stream;
         let mut frames = Frames::new(recv, opener.reply_class().bytes());
         let mut assembler = ReplyAssembler::new(reply_max);
         loop {
@@ -369,6 +378,19 @@ impl Net {
     }
 }
 
+/// Opens a stream; where the link carries as many requests of this client as it may, waits for one
+/// of them to end. That says nothing of the guard, which is blamed for what it does only.
+async fn open_stream(link: &Link, head: StreamHead) -> Result<Stream, LinkError> {
+    loop {
+        match link.open(head).await {
+            Err(LinkError::Busy) if link.close_reason().is_none() => {
+                tokio::time::sleep(STREAM_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 impl PathTaken {
     fn of(path: &Path) -> Self {
         let [guard, middle, exit] = path.hops;
@@ -397,9 +419,46 @@ const fn is_about_keys(error: &OnionError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::SocketAddr;
+
+    use enjambre_link::memory::Network;
+    use enjambre_link::{Admission, Endpoint, Identity, LinkConfig};
+    use enjambre_protocol::crypto::SecretKey;
+    use enjambre_protocol::link::CLIENT_STREAMS_MAX;
+
     use super::*;
 
     const WITHIN: Duration = Duration::from_secs(1000);
+
+    #[tokio::test]
+    async fn link_full_of_own_requests_is_waited_for_and_is_no_lost_guard() {
+        let network = Network::new();
+        let [here, there] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 1)));
+        let key = SecretKey::from_seed(&[1; 32]);
+        let config = LinkConfig::new(Admission::everyone());
+        let node = Endpoint::in_memory(&network, there, Identity::Node(&key), config).unwrap();
+        let mut acceptor = node.take_acceptor().unwrap();
+        let client =
+            Endpoint::in_memory(&network, here, Identity::Client, LinkConfig::client()).unwrap();
+        let id = NodeId::from_bytes(*key.public().as_bytes());
+        let link = client.connect(id, &[there]).await.unwrap();
+        let theirs = acceptor.accept().await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..CLIENT_STREAMS_MAX {
+            held.push(link.open(StreamHead::Directory).await.unwrap());
+        }
+        let opened = Deadline::after(STREAM_PAUSE).wait(open_stream(&link, StreamHead::Directory));
+        assert!(opened.await.is_none(), "no place, and no error");
+        held.pop();
+        let opened = Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory));
+        assert!(opened.await.unwrap().is_ok());
+        // A node that closes the link for want of room is one to go round.
+        theirs.close(enjambre_protocol::link::Code::BUSY);
+        link.closed().await;
+        let opened = Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory));
+        assert_eq!(opened.await.unwrap().unwrap_err(), LinkError::Busy);
+    }
 
     #[test]
     fn part_of_an_answer_gives_more_time_and_a_heartbeat_none() {

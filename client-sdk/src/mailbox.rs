@@ -6,6 +6,7 @@
 
 mod reading;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ const WRITES_AT_ONCE: usize = 3;
 /// How long is looked for a newer directory when every member of a swarm failed.
 const REFRESH_WITHIN: Duration = Duration::from_secs(6);
 
+/// What is said where nothing else is known.
+const NO_ANSWER: &str = "no answer in time";
+
 /// One write to one swarm.
 #[derive(Clone)]
 struct Round {
@@ -50,10 +54,11 @@ struct Round {
     subject: Subject,
 }
 
-/// What members answered that did not store.
+/// What members answered that did not store. Those of whom nothing was heard, because they were not
+/// done or not asked by the deadline, are missing as much as those whose silence came to an end.
 #[derive(Debug, Default)]
 struct Failures {
-    silent: usize,
+    answered: BTreeSet<NodeId>,
     refusals: usize,
     /// The one that says most: a member's count of confirmations before silence.
     best: Option<SwarmError>,
@@ -61,7 +66,7 @@ struct Failures {
 
 impl Failures {
     /// Takes note of a failure; gives it back where asking others is of no use.
-    fn add(&mut self, error: SwarmError) -> Result<(), SwarmError> {
+    fn add(&mut self, member: NodeId, error: SwarmError) -> Result<(), SwarmError> {
         if !error.is_elsewhere() {
             // One member alone may lie about what can never be.
             if !matches!(error, SwarmError::Mailbox(_)) || self.refusals > 0 {
@@ -71,7 +76,9 @@ impl Failures {
         }
         tracing::debug!(%error, "a member did not store");
         let is_silence = matches!(error, SwarmError::Net(_));
-        self.silent += usize::from(is_silence);
+        if !is_silence {
+            self.answered.insert(member);
+        }
         let says_more = !is_silence || matches!(self.best, None | Some(SwarmError::Net(_)));
         if says_more {
             self.best = Some(error);
@@ -79,19 +86,16 @@ impl Failures {
         Ok(())
     }
 
-    fn into_error(self, members: usize) -> SwarmError {
-        match self.best {
-            Some(SwarmError::Net(error)) => {
-                let silent = self.silent.min(members);
-                SwarmError::Unanswered { silent, members, last: error.to_string() }
-            }
-            Some(error) => error,
-            None => SwarmError::Unanswered {
-                silent: members,
-                members,
-                last: "no answer in time".to_owned(),
-            },
-        }
+    /// What to say of a write to a swarm of these members.
+    fn into_error(self, members: &[Member]) -> SwarmError {
+        let last = match self.best {
+            Some(SwarmError::Net(error)) => error.to_string(),
+            Some(error) => return error,
+            None => NO_ANSWER.to_owned(),
+        };
+        let nodes = members.iter().map(|member| member.node);
+        let missing = nodes.filter(|node| !self.answered.contains(node)).collect();
+        SwarmError::Unanswered { missing, members: members.len(), last }
     }
 }
 
@@ -134,10 +138,11 @@ pub(crate) enum SwarmError {
         members: u32,
     },
     /// Too many members gave no answer, by whatever way.
-    #[error("{silent} of the swarm's {members} members gave no answer: {last}")]
+    #[error("{} of the swarm's {members} members gave no answer ({}): {last}",
+        missing.len(), names(missing))]
     Unanswered {
         /// Members that gave none.
-        silent: usize,
+        missing: Vec<NodeId>,
         /// Members of the swarm.
         members: usize,
         /// What the last try ended in.
@@ -232,6 +237,11 @@ impl Swarm {
     }
 }
 
+/// Nodes as people tell them apart.
+fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(|node| node.short()).collect::<Vec<_>>().join(", ")
+}
+
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
@@ -292,7 +302,7 @@ impl Net {
             }
             swarm = Arc::new(newer);
         }
-        Err(failures.into_error(swarm.members().len()))
+        Err(failures.into_error(swarm.members()))
     }
 
     /// Tries every member of a swarm once. `None` where none did it and another swarm may.
@@ -312,7 +322,9 @@ impl Net {
                 && let Some(member) = waiting.next()
             {
                 let (net, round, call) = (Arc::clone(self), round.clone(), call.clone());
-                under_way.spawn(async move { net.write_at(&round, member, call, deadline).await });
+                under_way.spawn(async move {
+                    (member, net.write_at(&round, member, call, deadline).await)
+                });
             }
             if under_way.is_empty() {
                 return Ok(None);
@@ -326,8 +338,8 @@ impl Net {
                 }
             };
             match ended {
-                Ok(durable) => return Ok(Some(durable)),
-                Err(error) => failures.add(error)?,
+                (_, Ok(durable)) => return Ok(Some(durable)),
+                (member, Err(error)) => failures.add(member, error)?,
             }
         }
     }
@@ -374,25 +386,39 @@ impl Net {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use enjambre_protocol::id::StoreId;
     use enjambre_protocol::mailbox::Unconfirmed;
 
     use super::*;
 
     fn silent() -> SwarmError {
-        let node = NodeId::from_bytes([1; 32]);
-        NetError::Unreachable { node, last: "no answer in time".to_owned() }.into()
+        NetError::Unreachable { node: node(1), last: NO_ANSWER.to_owned() }.into()
+    }
+
+    fn node(number: u8) -> NodeId {
+        NodeId::from_bytes([number; 32])
+    }
+
+    /// Members 1 to 6.
+    fn six() -> Vec<Member> {
+        let store = StoreId::from_bytes([1; 16]);
+        (1..=6).map(|number| Member { node: node(number), store }).collect()
     }
 
     #[test]
-    fn failed_write_says_how_many_members_are_missing() {
+    fn members_that_were_silent_to_the_end_are_missing_like_those_that_failed() {
         let mut failures = Failures::default();
-        for _ in 0..4 {
-            failures.add(silent()).unwrap();
+        // Two failed, one of them in both rounds; one refused; of the rest nothing was heard.
+        for member in [1, 2, 1] {
+            failures.add(node(member), silent()).unwrap();
         }
-        let error = failures.into_error(6);
-        assert!(error.to_string().starts_with("4 of the swarm's 6 members gave no answer"));
+        failures.answered.insert(node(6));
+        let error = failures.into_error(&six());
+        let named = [1, 2, 3, 4, 5].map(|number| node(number).short()).join(", ");
+        let expected = format!("5 of the swarm's 6 members gave no answer ({named}): ");
+        assert!(error.to_string().starts_with(&expected), "{error}");
         assert_eq!(error.retry(), Retry::Later);
-        let none_asked = Failures::default().into_error(6).to_string();
+        let none_asked = Failures::default().into_error(&six()).to_string();
         assert!(none_asked.starts_with("6 of the swarm's 6"), "{none_asked}");
     }
 
@@ -404,8 +430,8 @@ mod tests {
         };
         for errors in [[unconfirmed(), silent()], [silent(), unconfirmed()]] {
             let mut failures = Failures::default();
-            errors.into_iter().for_each(|error| failures.add(error).unwrap());
-            assert_eq!(failures.into_error(6).to_string(), unconfirmed().to_string());
+            errors.into_iter().for_each(|error| failures.add(node(1), error).unwrap());
+            assert_eq!(failures.into_error(&six()).to_string(), unconfirmed().to_string());
         }
     }
 
@@ -414,7 +440,7 @@ mod tests {
         let never = || SwarmError::from(MailboxError::Malformed);
         assert_eq!(never().retry(), Retry::Never);
         let mut failures = Failures::default();
-        assert!(failures.add(never()).is_ok());
-        assert!(failures.add(never()).is_err());
+        assert!(failures.add(node(1), never()).is_ok());
+        assert!(failures.add(node(2), never()).is_err());
     }
 }

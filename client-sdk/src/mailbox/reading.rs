@@ -6,7 +6,7 @@ use enjambre_protocol::id::NodeId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Swarm, SwarmError};
+use super::{NO_ANSWER, Swarm, SwarmError};
 use crate::deadline::Deadline;
 use crate::net::Net;
 
@@ -22,6 +22,8 @@ pub(crate) struct Answers {
     pub(crate) quorum: usize,
     /// Members of the swarm.
     pub(crate) members: usize,
+    /// Members that did not, whether they failed or were still silent at the end.
+    missing: Vec<NodeId>,
     /// Why the last of those that failed did.
     last: Option<SwarmError>,
 }
@@ -29,8 +31,9 @@ pub(crate) struct Answers {
 impl Answers {
     /// As if so many members had answered.
     #[cfg(test)]
-    pub(crate) const fn of(answered: usize, quorum: usize, members: usize) -> Self {
-        Self { answered, quorum, members, last: None }
+    pub(crate) fn of(answered: usize, quorum: usize, members: usize) -> Self {
+        let missing = (answered..members).map(|_| NodeId::from_bytes([1; 32])).collect();
+        Self { answered, quorum, members, missing, last: None }
     }
 
     /// Whether nothing that was confirmed can be missing.
@@ -40,9 +43,9 @@ impl Answers {
 
     /// What to say where too few answered.
     pub(crate) fn into_error(self) -> SwarmError {
-        let Self { answered, members, last, .. } = self;
-        let last = last.map_or("no answer in time".to_owned(), |error| error.to_string());
-        SwarmError::Unanswered { silent: members.saturating_sub(answered), members, last }
+        let Self { missing, members, last, .. } = self;
+        let last = last.map_or(NO_ANSWER.to_owned(), |error| error.to_string());
+        SwarmError::Unanswered { missing, members, last }
     }
 }
 
@@ -104,7 +107,8 @@ where
     T: Send + 'static,
     F: Future<Output = Result<(), SwarmError>> + Send + 'static,
 {
-    let mut answers = Answers { answered: 0, quorum, members: members.len(), last: None };
+    let (count, missing) = (members.len(), members.clone());
+    let mut answers = Answers { answered: 0, quorum, members: count, missing, last: None };
     // One place: memory holds no more than a part a member and the one that is taken.
     let (tell, mut told) = mpsc::channel(1);
     let mut waiting = members.into_iter();
@@ -128,10 +132,13 @@ where
         }
         match tokio::time::timeout(HEDGE_AFTER, told.recv()).await {
             Ok(Some((member, Told::Part(part)))) => take(member, part)?,
-            Ok(Some((_, Told::Ended(ended)))) => {
+            Ok(Some((member, Told::Ended(ended)))) => {
                 under_way -= 1;
                 match ended {
-                    Ok(()) => answers.answered += 1,
+                    Ok(()) => {
+                        answers.answered += 1;
+                        answers.missing.retain(|other| *other != member);
+                    }
                     Err(error) => {
                         tracing::debug!(%error, "a member was not read");
                         answers.last = Some(error);
@@ -238,7 +245,10 @@ mod tests {
         .await;
         assert!(!answers.is_complete());
         let error = answers.into_error().to_string();
-        assert!(error.starts_with("4 of the swarm's 6 members gave no answer"), "{error}");
+        let missing: Vec<String> = members(4).iter().map(NodeId::short).collect();
+        let expected =
+            format!("4 of the swarm's 6 members gave no answer ({}): ", missing.join(", "));
+        assert!(error.starts_with(&expected), "{error}");
     }
 
     /// A thousand parts a member, none of which the taker is given before it has taken the last.

@@ -12,6 +12,7 @@ mod documents;
 mod probe;
 mod transport;
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -211,6 +212,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Where to open the socket, so that a guard is reached by whichever family its address is of: a
+/// socket for both, or for IPv4 alone where the system has no IPv6 or keeps the two apart.
+fn any_address() -> SocketAddr {
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    // Connecting sends nothing; a socket that takes no IPv4 refuses it.
+    let ipv4 = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 9));
+    let probed = UdpSocket::bind(both).and_then(|socket| socket.connect(ipv4));
+    probed.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), |()| both)
+}
+
 impl Net {
     /// Opens a socket and takes up what was kept.
     pub(crate) fn open(
@@ -218,8 +229,7 @@ impl Net {
         kept: &Kept,
         keep: Box<dyn Keep>,
     ) -> Result<Self, NetError> {
-        let any = std::net::SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
-        let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client())?;
+        let endpoint = Endpoint::bind(any_address(), Identity::Client, LinkConfig::client())?;
         let pool = Pool::new(endpoint.clone(), PoolConfig::default())?;
         let state = kept.paths.as_deref().and_then(|bytes| PathState::decode(bytes).ok());
         let state = state.unwrap_or_default();
@@ -303,7 +313,26 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use enjambre_link::Admission;
+    use enjambre_protocol::crypto::SecretKey;
+
     use super::*;
+
+    #[tokio::test]
+    async fn nodes_are_reached_by_whichever_family_their_address_is_of() {
+        let client = Endpoint::bind(any_address(), Identity::Client, LinkConfig::client()).unwrap();
+        let hosts = ["127.0.0.1:0", "[::1]:0"].map(|host| host.parse::<SocketAddr>().unwrap());
+        // A machine may lack either.
+        for host in hosts.into_iter().filter(|host| UdpSocket::bind(host).is_ok()) {
+            let key = SecretKey::from_seed(&[1; 32]);
+            let config = LinkConfig::new(Admission::everyone());
+            let node = Endpoint::bind(host, Identity::Node(&key), config).unwrap();
+            let id = NodeId::from_bytes(*key.public().as_bytes());
+            let linked = client.connect(id, &[node.local_addr().unwrap()]).await;
+            assert!(linked.is_ok(), "{host}: {:?}", linked.err());
+        }
+    }
 
     #[test]
     fn clock_that_is_off_is_told_by_how_much() {

@@ -309,7 +309,68 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use enjambre_protocol::directory::Params;
+    use enjambre_protocol::time::Timestamp;
+
+    use super::super::chain::Chain;
+    use super::super::{Keep, Kept};
     use super::*;
+
+    /// Keeps what it is told, in order.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Keep for Told {
+        fn keep_document(&self, bytes: &[u8]) -> Result<(), String> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Ok(())
+        }
+
+        fn keep_anchor(&self, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn keep_pending(&self, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn keep_paths(&self, _: &mut dyn FnMut(Option<&[u8]>) -> Vec<u8>) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn keep_health(&self, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn client_never_goes_back_to_an_older_document() {
+        let mut chain = Chain::new(Params::devnet());
+        let signed = [0, 2, 4].map(|secs| {
+            let document = chain.next(Timestamp::from_secs(1_800_000_000 + secs));
+            document.signed().clone()
+        });
+        let told = Told::default();
+        let open =
+            |kept: &Kept| Net::open(chain.genesis.clone(), kept, Box::new(told.clone())).unwrap();
+        let take = |net: &Net, height: usize| {
+            let reply = DirectoryReply::Document(signed[height - 1].clone());
+            net.take(reply, net.newest().as_deref()).unwrap();
+            net.newest().unwrap().document().height
+        };
+        let net = open(&Kept::default());
+        // A source that was asked before another one gave height 3 comes late with heights 1 and 2.
+        assert_eq!([1, 3, 2, 1, 3].map(|height| take(&net, height)), [1, 3, 3, 3, 3]);
+        let expected = [&signed[0], &signed[2]].map(wire::encode);
+        assert_eq!(*told.0.lock().unwrap(), expected, "nor does what is kept go back");
+        let document = told.0.lock().unwrap().last().cloned();
+        let again = open(&Kept { document, ..Kept::default() });
+        assert_eq!([2, 1].map(|height| take(&again, height)), [3, 3]);
+        assert_eq!(told.0.lock().unwrap().len(), 2);
+    }
 
     fn heard(guards: usize, authorities: usize) -> Heard {
         Heard { guards, authorities }

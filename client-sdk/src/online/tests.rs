@@ -8,6 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
+use crate::net::chain::Chain;
 use crate::types::ClientConfig;
 
 const NETWORK: NetworkId = NetworkId::from_bytes([1; 32]);
@@ -113,4 +114,29 @@ async fn kept_keys_are_not_used_once_a_higher_list_was_seen() {
     assert_eq!(keys().await.unwrap().len(), 1);
     client.pin(&id, second.unwrap().list(), None).unwrap();
     assert_eq!(keys().await.unwrap_err().kind(), ErrorKind::Unreachable);
+}
+
+#[test]
+fn lower_document_never_takes_the_place_of_a_higher_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut home = crate::home::Home::open(temp.path()).unwrap();
+        home.opened();
+        StoreKeep(Arc::new(Store::open_home(home).unwrap()))
+    };
+    let mut chain = Chain::new(Params::devnet());
+    let [lower, higher] = [0, 2].map(|secs| {
+        let document = chain.next(Timestamp::from_secs(1_800_000_000 + secs));
+        wire::encode(document.signed())
+    });
+    // Two processes of one home, of which one has heard of the newer document.
+    let (ahead, behind) = (open(), open());
+    ahead.keep_document(&higher).unwrap();
+    behind.keep_document(&lower).unwrap();
+    ahead.keep_anchor(&higher).unwrap();
+    behind.keep_anchor(&lower).unwrap();
+    for key in [MetaKey::Directory, MetaKey::Anchor] {
+        let kept = open().0.read(|view| view.meta(key)).unwrap().unwrap();
+        assert!(*kept == higher, "{key:?}");
+    }
 }

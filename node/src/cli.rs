@@ -1,7 +1,8 @@
 //! The `enjambre-node` command: what its words mean and how it answers.
 //!
 //! Errors go to standard error as one sentence that says what to do; exit code 2 for wrong use, 1
-//! for a failure, 0 for done. `--json` makes answers and errors one JSON object a line.
+//! for a failure, 130 for a question answered by Ctrl-C, 0 for done. `--json` makes answers and errors
+//! one JSON object a line.
 
 mod authority;
 mod card;
@@ -81,24 +82,30 @@ pub(crate) struct CliError {
     kind: &'static str,
     text: String,
     retry: &'static str,
-    usage: bool,
+    code: u8,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "errors are handed over by `map_err`")]
 impl CliError {
     /// The words on the command line are wrong: exit code 2.
     pub(crate) fn usage(text: impl ToString) -> Self {
-        Self { kind: "usage", text: text.to_string(), retry: "never", usage: true }
+        Self { kind: "usage", text: text.to_string(), retry: "never", code: 2 }
     }
 
     /// What was asked failed: exit code 1.
     pub(crate) fn failed(kind: &'static str, text: impl ToString) -> Self {
-        Self { kind, text: text.to_string(), retry: "never", usage: false }
+        Self { kind, text: text.to_string(), retry: "never", code: 1 }
     }
 
     /// What was asked may succeed later: exit code 1.
     pub(crate) fn later(kind: &'static str, text: impl ToString) -> Self {
-        Self { kind, text: text.to_string(), retry: "later", usage: false }
+        Self { kind, text: text.to_string(), retry: "later", code: 1 }
+    }
+
+    /// The person at the terminal gave it up: exit code 130, as if a signal had ended the process.
+    pub(crate) fn interrupted() -> Self {
+        let text = "interrupted, and nothing was changed";
+        Self { kind: "interrupted", text: text.to_owned(), retry: "never", code: 130 }
     }
 
     /// A process could not start or go on.
@@ -126,7 +133,7 @@ impl CliError {
         } else {
             eprintln!("enjambre-node: {text}");
         }
-        ExitCode::from(if self.usage { 2 } else { 1 })
+        ExitCode::from(self.code)
     }
 }
 

@@ -1,6 +1,8 @@
 //! `key`: an identity goes to safety and comes back.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use crate::harness::Temp;
 
@@ -76,4 +78,44 @@ fn family_key_is_made_once() {
     let id = temp.json(&["key", "family", "family.key"]);
     assert_eq!(id["id"].as_str().unwrap().len(), 64);
     temp.refused(&["key", "family", "family.key"]).is(1, "file", &["exists already"]);
+}
+
+/// Ctrl-C is typed at the question of a command that runs at a terminal; `script` makes one.
+fn interrupted(temp: &Temp, words: &str) -> String {
+    let shell =
+        format!("'{}' {words}; echo \"code $?\"; stty -a", env!("CARGO_BIN_EXE_enjambre-node"));
+    let mut script = Command::new("script")
+        .args(["--quiet", "--return", "--command", &shell, "/dev/null"])
+        .current_dir(temp.path(""))
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut typed, mut shown) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let mut said = Vec::new();
+    let mut next = [0];
+    while !said.ends_with(b"assphrase: ") {
+        assert_eq!(shown.read(&mut next).unwrap(), 1, "{}", String::from_utf8_lossy(&said));
+        said.push(next[0]);
+    }
+    typed.write_all(b"half of it\x03").unwrap();
+    shown.read_to_end(&mut said).unwrap();
+    script.wait().unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn ctrl_c_at_a_passphrase_leaves_the_terminal_as_it_was_and_nothing_made() {
+    let (temp, _) = exported();
+    for (words, made) in
+        [("key export --dir a again.txt", "again.txt"), ("key import --dir b safe.txt", "b")]
+    {
+        let said = interrupted(&temp, words);
+        assert!(said.contains("code 130"), "{words}: {said}");
+        let modes: Vec<&str> = said.split_whitespace().collect();
+        assert!(modes.contains(&"echo") && modes.contains(&"isig"), "{words}: {said}");
+        assert!(!said.contains("half of it"), "{words}: {said}");
+        assert!(!temp.path(made).exists(), "{words} made {made}");
+    }
 }

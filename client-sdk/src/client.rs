@@ -3,13 +3,13 @@
 //! Here is what needs no network: opening, the account's own data, contacts, and the states of
 //! messages as last heard.
 
-use std::fs::File;
-use std::io::Read;
+mod network_file;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enjambre_protocol::directory::{Genesis, NetworkCard, NetworkFile};
+use enjambre_protocol::directory::{Genesis, NetworkCard};
 use enjambre_protocol::envelope::MessageId;
 use enjambre_protocol::id::NetworkId;
 use enjambre_protocol::identity::{
@@ -19,10 +19,12 @@ use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
 use tokio::sync::OnceCell;
 
+use self::network_file::read_network_file;
 use crate::account::Account;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::home::Home;
+use crate::names;
 use crate::net::Net;
 use crate::status::home_status;
 use crate::store::{ContactRow, MetaKey, NewContact, Store, StoreError, View};
@@ -31,9 +33,6 @@ use crate::types::{
     AccountInfo, ClientConfig, ContactInfo, MessageStatus, NetworkInfo, NewAccount, StateChange,
     StatusReport,
 };
-
-/// Bytes of a `network.toml`: 31 authorities with eight addresses each, many times over.
-const NETWORK_FILE_MAX: u64 = 64 << 10;
 
 /// How long one call may take to have an answer of the network, unless set: 30 s, in which ten dead
 /// guards, or four silent members of a swarm, can be gone round.
@@ -158,7 +157,7 @@ impl Client {
     /// and whose making did not end: it was not published, or its phrase was not shown.
     /// [`Self::account_published`] and [`Self::phrase_shown`] end what this begins.
     pub fn prepare_account(&self, name: Option<&str>) -> Result<NewAccount, Error> {
-        let name = name.map(CardName::new).transpose().map_err(invalid)?;
+        let name = name.map(chosen).transpose()?;
         let network = self.network()?.network();
         let (mut rng, now) = (system::rng()?, system::now());
         self.store.write(|change| {
@@ -255,7 +254,7 @@ impl Client {
     /// one on its card.
     pub fn add_contact(&self, card_or_id: &str, name: Option<&str>) -> Result<ContactInfo, Error> {
         let (id, card) = parse_contact(card_or_id)?;
-        let name = name.map(CardName::new).transpose().map_err(invalid)?;
+        let name = name.map(chosen).transpose()?;
         if let Some(card) = &card {
             self.check_card_network(card)?;
         }
@@ -270,7 +269,9 @@ impl Client {
             check_first_list(known.as_ref(), first_list)?;
             let has_name = known.is_some_and(|known| known.name.is_some());
             let name = name.or_else(|| card.and_then(|card| card.name).filter(|_| !has_name));
+            let name = name.map(names::visible).transpose()?;
             let name = name.map(|name| name.as_str().to_owned());
+            name.iter().try_for_each(|name| names::check_free(*change, &id, name))?;
             change.put_contact(&NewContact { id, name, first_list, added })?;
             let row = change.contact(&id)?.ok_or(StoreError::Damaged { what: "contact" })?;
             Ok(contact_info(row))
@@ -366,6 +367,11 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
 }
 
+/// A name as its chooser typed it.
+fn chosen(name: &str) -> Result<CardName, Error> {
+    names::visible(CardName::new(name).map_err(invalid)?)
+}
+
 fn unsigned(error: enjambre_protocol::identity::DeviceListError) -> Error {
     let text = "the account's keys could not be made: check the system's clock";
     Error::new(ErrorKind::HomeUnusable, text).with_source(error)
@@ -407,34 +413,6 @@ pub(crate) fn joined(view: View<'_>) -> Result<Option<JoinedNetwork>, Error> {
     let card = view.meta(MetaKey::NetworkCard)?;
     card.map(|bytes| wire::decode(&bytes, bytes.len()).map(JoinedNetwork::Card).map_err(damaged))
         .transpose()
-}
-
-fn read_network_file(path: &Path) -> Result<JoinedNetwork, Error> {
-    let unreadable = |error: std::io::Error| {
-        let text = format!(
-            "`{}` cannot be read ({error}): name a network.toml, or paste a network card, which \
-             begins with `{NETWORK_CARD_SCHEME}`",
-            path.display()
-        );
-        Error::new(ErrorKind::File, text).with_source(error)
-    };
-    let wrong = |reason: String| {
-        let text = format!("`{}` is not a network file ({reason}): get it anew", path.display());
-        Error::new(ErrorKind::InvalidInput, text)
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let mut text = String::new();
-    file.take(NETWORK_FILE_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > NETWORK_FILE_MAX {
-        return Err(wrong(format!("more than {NETWORK_FILE_MAX} bytes")));
-    }
-    let file: NetworkFile = toml::from_str(&text).map_err(|error: toml::de::Error| {
-        let reason = error.message().to_owned();
-        wrong(reason).with_source(error)
-    })?;
-    let genesis =
-        file.into_genesis().map_err(|error| wrong(error.to_string()).with_source(error))?;
-    Ok(JoinedNetwork::Genesis(genesis))
 }
 
 /// A card, or the id alone.

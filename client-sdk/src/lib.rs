@@ -11,6 +11,7 @@ mod deadline;
 mod error;
 pub mod home;
 mod mailbox;
+pub mod names;
 mod net;
 mod online;
 #[cfg(feature = "probe")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use enjambre_protocol::directory::{AuthorityEntry, Params};
+use enjambre_protocol::directory::{AuthorityEntry, NetworkFile, Params};
 use enjambre_protocol::id::{AuthorityId, Digest};
 use enjambre_protocol::identity::AccountSeed;
 use enjambre_protocol::path::{Candidate, PathMachine, PathParams, PathState, Prefix};

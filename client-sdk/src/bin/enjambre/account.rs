@@ -12,7 +12,7 @@ use enjambre_sdk::{Client, Error, ErrorKind};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, printable_name};
 
 /// Bytes of a phrase that are read: twelve words have at most 107.
 const PHRASE_MAX: usize = 1024;
@@ -79,7 +79,7 @@ async fn new(client: &Client, name: Option<&str>, output: Output) -> Result<(), 
 
 fn show(account: &AccountInfo, output: Output) -> Result<(), Failure> {
     output.print(account, || {
-        let name = account.name.as_deref().unwrap_or("(none)");
+        let name = account.name.as_deref().map_or("(none)".to_owned(), printable_name);
         let AccountInfo { id, card, device, network, .. } = account;
         format!(
             "id:      {id}\nname:    {name}\ndevice:  {device}\nnetwork: {network}\ncard:    {card}"

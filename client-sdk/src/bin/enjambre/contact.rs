@@ -7,7 +7,7 @@ use enjambre_sdk::types::ContactInfo;
 use enjambre_sdk::{Client, Error, qr};
 use serde_json::json;
 
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, printable_name};
 
 /// What to do with contacts.
 #[derive(Debug, Subcommand)]
@@ -61,6 +61,6 @@ pub(crate) fn run(client: &Client, command: Command, output: Output) -> Result<(
 }
 
 fn line(contact: &ContactInfo) -> String {
-    let name = contact.name.as_deref().unwrap_or("(no name)");
+    let name = contact.name.as_deref().map_or("(no name)".to_owned(), printable_name);
     format!("{name}  {}", contact.id)
 }

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as ClapKind;
+use enjambre_protocol::identity::is_deceptive;
+use enjambre_sdk::names::is_invisible;
 use enjambre_sdk::{Error, ErrorKind};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,6 +16,27 @@ const WRONG_USE: u8 = 2;
 
 /// Exit code for a failure.
 const FAILED: u8 = 1;
+
+/// Text from outside without what a terminal would obey or what turns the direction of a line, and
+/// with every line after the first indented, so that no text can look like a message of its own.
+pub(crate) fn printable(text: &str) -> String {
+    // The joiners are part of some scripts and pictures; they move nothing.
+    let is_fit = |c: char| matches!(c, '\t' | '\u{200c}' | '\u{200d}') || !is_deceptive(c);
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\n    "),
+            c if is_fit(c) => shown.push(c),
+            _ => shown.push('\u{fffd}'),
+        }
+    }
+    shown
+}
+
+/// A name from outside, in which nothing may hide: of a contact or a file.
+pub(crate) fn printable_name(name: &str) -> String {
+    name.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect()
+}
 
 /// Lines for people, or objects for programs.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +97,11 @@ impl Output {
         written.map_err(|error| Failure::system("the result cannot be printed", &error))
     }
 
+    /// Whether results are objects for programs.
+    pub(crate) const fn is_json(self) -> bool {
+        self.is_json
+    }
+
     /// Whether colours may be written.
     pub(crate) fn is_terminal(self) -> bool {
         !self.is_json && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
@@ -85,7 +113,8 @@ impl Output {
         let line = if self.is_json {
             json!({ "error": { "kind": kind, "text": text, "retry": retry } }).to_string()
         } else {
-            format!("enjambre: {text}")
+            // Some of it may be what a node said.
+            format!("enjambre: {}", printable(text))
         };
         // Where standard error is closed there is nobody to tell.
         let _ = writeln!(io::stderr(), "{line}");
@@ -135,6 +164,28 @@ pub(crate) fn time(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminal_commands_in_a_message_are_not_obeyed() {
+        assert_eq!(printable("a\u{1b}[2Jb\n\u{7}é"), "a\u{fffd}[2Jb\n    \u{fffd}é");
+        assert_eq!(printable("\u{202e}a\rb\u{2028}c"), "\u{fffd}a\u{fffd}b\u{fffd}c");
+    }
+
+    #[test]
+    fn nothing_hides_in_a_name() {
+        assert_eq!(printable_name("be\u{200d}n"), "be\u{fffd}n");
+        for hidden in ["\u{202e}", "\u{2060}", "\u{ad}", "\u{e0041}", "\n", "\t"] {
+            assert_eq!(printable_name(hidden), "\u{fffd}", "{hidden:?}");
+        }
+        assert_eq!(printable_name("Zoë Ito 山田\u{3000}太郎"), "Zoë Ito 山田\u{3000}太郎");
+    }
+
+    #[test]
+    fn no_line_of_a_text_looks_like_a_message_of_its_own() {
+        let text = "hi\n[2026-11-23 10:00:00 UTC] ben: send it to me\n\nx";
+        let shown = printable(text);
+        assert!(shown.lines().skip(1).all(|line| line.starts_with("    ")), "{shown}");
+    }
 
     #[test]
     fn time_is_the_calendars() {

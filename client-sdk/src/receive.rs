@@ -3,10 +3,10 @@
 
 mod files;
 mod pages;
+mod saving;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use enjambre_protocol::swarm::point;
 use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::{mailbox, wire};
 
+use self::files::FilesOf;
 use self::pages::{MemberPages, read_pages};
 use crate::account::Account;
 use crate::client::Client;
@@ -28,11 +29,10 @@ use crate::home::Reading;
 use crate::mailbox::Answers;
 use crate::online::observe;
 use crate::send::Due;
-use crate::store::{Change, Cursor, CursorKey, InboxRow, NewFile, NewInboxMessage, StoreError};
+use crate::store::{Change, Cursor, CursorKey, NewFile, NewInboxMessage, StoreError};
 use crate::system;
 use crate::types::{
-    OutgoingState, ReceiveMode, ReceiveOptions, ReceiveSummary, ReceivedFile, ReceivedMessage,
-    Warning,
+    FilesCome, OutgoingState, ReceiveMode, ReceiveOptions, ReceiveSummary, Received, Warning,
 };
 
 /// The pause between two looks while waiting for a message.
@@ -61,13 +61,14 @@ struct Shown {
 }
 
 impl Client {
-    /// Reads what waits and gives each message to `on_message`. One that it goes on from counts as
+    /// Reads what waits and gives each message to `on_received`. One that it goes on from counts as
     /// read; one that it breaks at does not, and ends the call. Waits for a first one as the options
-    /// say; following, it tries on when nobody answers.
+    /// say; following, it tries on when nobody answers. Files are given once what became of them is
+    /// known, if their message was shown before.
     pub async fn receive(
         &self,
         options: ReceiveOptions,
-        mut on_message: impl FnMut(&ReceivedMessage) -> ControlFlow<()>,
+        mut on_received: impl FnMut(Received<'_>) -> ControlFlow<()>,
     ) -> Result<ReceiveSummary, Error> {
         let began = Instant::now();
         let (mut shown, mut unreadable) = (0, 0);
@@ -88,7 +89,7 @@ impl Client {
                 opened_again = Some(Instant::now());
             }
             let look = self.look(deadline).await;
-            let given = self.show(options.save.as_deref(), deadline, &mut on_message).await;
+            let given = self.show(&options, deadline, &mut on_received).await;
             let Shown { count, flow } = match given {
                 // What another process has not shown by then is shown after the next look.
                 Err(error)
@@ -255,16 +256,18 @@ impl Client {
         }
     }
 
-    /// Gives every unread message to the caller, with its files if they are to be saved.
+    /// Gives every unread message to the caller, and fetches the files of contacts if they are to
+    /// be saved: after all texts, unless each is to come with its message.
     async fn show(
         &self,
-        save: Option<&Path>,
+        options: &ReceiveOptions,
         deadline: Deadline,
-        on_message: &mut impl FnMut(&ReceivedMessage) -> ControlFlow<()>,
+        on_received: &mut impl FnMut(Received<'_>) -> ControlFlow<()>,
     ) -> Result<Shown, Error> {
         let mut shown = Shown { count: 0, flow: ControlFlow::Continue(()) };
+        let save = options.save.as_deref();
         let is_idle = self.store().read(|view| {
-            let files = save.is_some() && view.file_count()? > 0;
+            let files = save.is_some() && !view.files_due(system::now())?.is_empty();
             Ok::<_, StoreError>(view.unread_count()? == 0 && !files)
         })?;
         if is_idle {
@@ -272,9 +275,15 @@ impl Client {
         }
         // Another process may be showing them: what is left when it is done is shown here.
         let _reading = self.reading(deadline).await?;
+        let first = save.filter(|_| options.files == FilesCome::WithTheirMessage);
         for row in self.store().read(|view| view.unread())? {
-            let message = self.complete(&row, save).await?;
-            shown.flow = on_message(&message);
+            if let Some(dir) = first {
+                // The message tells what became of them.
+                let unsaid = &mut |_: Received<'_>| ControlFlow::Continue(());
+                let _ = self.fetch_due(dir, FilesOf::Message(row.key), unsaid).await?;
+            }
+            let message = self.store().read(|view| files::described(view, &row))?;
+            shown.flow = on_received(Received::Message(&message));
             if shown.flow.is_break() {
                 return Ok(shown);
             }
@@ -282,47 +291,9 @@ impl Client {
             shown.count += 1;
         }
         if let Some(dir) = save {
-            self.save_what_is_left(dir).await?;
+            shown.flow = self.fetch_due(dir, FilesOf::All, on_received).await?;
         }
         Ok(shown)
-    }
-
-    async fn complete(
-        &self,
-        row: &InboxRow,
-        save: Option<&Path>,
-    ) -> Result<ReceivedMessage, Error> {
-        let (contact, files) = self.store().read(|view| {
-            Ok::<_, StoreError>((view.contact(&row.message.sender)?, view.files(row.key)?))
-        })?;
-        let mut shown = Vec::with_capacity(files.len());
-        for file in files {
-            let path = match (save, &file.path) {
-                (_, Some(path)) => Some(path.clone()),
-                (Some(dir), None) => match self.save_file(&file, dir).await {
-                    Ok(path) => Some(path),
-                    // What cannot be fetched now is fetched by a later call; what cannot be
-                    // written is the caller's to mend.
-                    Err(error) if error.kind() == ErrorKind::File => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(%error, "a file was not fetched");
-                        None
-                    }
-                },
-                (None, None) => None,
-            };
-            shown.push(ReceivedFile { name: file.file.name, bytes: file.file.size, path });
-        }
-        Ok(ReceivedMessage {
-            id: row.message.message,
-            from: row.message.sender,
-            warning: row.message.warning,
-            name: contact.and_then(|contact| contact.name),
-            text: row.message.text.clone(),
-            files: shown,
-            sent: row.message.sent,
-            received: row.message.received,
-        })
     }
 
     /// Renews what the account publishes before it runs out. Called when the mailbox was read to

@@ -3,8 +3,9 @@
 //! Reports serialise to the JSON that the command prints; their field names are a contract. Times
 //! are milliseconds since 1970, ids are hex strings.
 
+mod receiving;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use enjambre_protocol::envelope::MessageId;
 use enjambre_protocol::id::{NetworkId, NodeId, SwarmId};
@@ -13,6 +14,11 @@ use enjambre_protocol::time::Timestamp;
 use serde::Serialize;
 
 use crate::error::ErrorKind;
+
+pub use receiving::{
+    FetchedFile, FilesCome, ReceiveMode, ReceiveOptions, ReceiveSummary, Received, ReceivedFile,
+    ReceivedMessage, Warning,
+};
 
 /// Where to open a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,107 +159,6 @@ pub struct SendReport {
     pub relaxed: Vec<String>,
     /// From the request to the report, milliseconds.
     pub ms: u64,
-}
-
-/// How long [`ReceiveOptions`] last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReceiveMode {
-    /// What waits; if nothing does, up to this long for the first message.
-    Once {
-        /// How long to wait for the first.
-        timeout: Duration,
-    },
-    /// What waits and what comes, until the future is dropped.
-    Follow,
-}
-
-/// How to receive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReceiveOptions {
-    /// How long.
-    pub mode: ReceiveMode,
-    /// Where to put files; without it they are named, not fetched.
-    pub save: Option<PathBuf>,
-}
-
-/// A file of a received message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ReceivedFile {
-    /// Its name as its sender gave it, made safe.
-    pub name: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Where it was saved; none if it was not fetched.
-    pub path: Option<PathBuf>,
-}
-
-/// Why a message of a contact is to be doubted although its signatures hold.
-///
-/// It is kept and shown, for it may be true: one that was written before its sender took up the
-/// account on a new device, and came after. It may as well be the work of a thief of keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Warning {
-    /// Its device list is below the highest one seen of the contact: the device that wrote it may
-    /// have been taken off since.
-    #[serde(rename = "older device list")]
-    OlderDeviceList,
-    /// Its device list or key contradicts those remembered: two histories, of which one is false.
-    #[serde(rename = "contact's keys changed")]
-    KeysChanged,
-}
-
-impl Warning {
-    /// What to tell a person.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::OlderDeviceList => {
-                "OLDER DEVICE LIST: written on a device that this contact may have given up; do not \
-                 trust it before you have asked"
-            }
-            Self::KeysChanged => {
-                "THE KEYS OF THIS CONTACT CHANGED: somebody may be pretending; compare ids with \
-                 your contact by another way before you trust it"
-            }
-        }
-    }
-}
-
-/// A message that came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ReceivedMessage {
-    /// The message.
-    pub id: MessageId,
-    /// Its sender.
-    pub from: AccountId,
-    /// Why it is to be doubted; to be shown loudly.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warning: Option<Warning>,
-    /// The name under which the sender is a contact; none for a stranger.
-    pub name: Option<String>,
-    /// What it says.
-    pub text: String,
-    /// Its files.
-    pub files: Vec<ReceivedFile>,
-    /// When it was written, by the sender's clock.
-    pub sent: Timestamp,
-    /// When it came, by ours.
-    pub received: Timestamp,
-}
-
-/// How trustworthy the end of a [`ReceivedMessage`] series is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveSummary {
-    /// Whether enough members answered to say that nothing else waits.
-    pub complete: bool,
-    /// Members that answered.
-    pub answered: usize,
-    /// Members of our swarm.
-    pub members: usize,
-    /// Records that came and could not be opened.
-    pub unreadable: usize,
-    /// Those of them that are kept and tried again, since time may mend what is wrong with them;
-    /// the others are not asked for again.
-    pub kept: usize,
 }
 
 /// An account just made.

@@ -40,6 +40,9 @@ fn text_and_files_of_5_mb_go_both_ways_unchanged() {
         assert_eq!(network.receive(to), ["Hola"]);
         assert_eq!(network.user(from, &["status", text(&sent["id"])])["state"], "stored");
     }
+    // Only files of contacts are fetched.
+    network.user("ana", &["contact", "add", &ben]);
+    network.user("ben", &["contact", "add", &ana]);
     for (seed, from, to, id) in [(1, "ana", "ben", &ben), (2, "ben", "ana", &ana)] {
         let (source, save) = (network.path("photo.bin"), network.path(&format!("{to}-saved")));
         std::fs::write(&source, noise(seed, FILE_BYTES)).unwrap();

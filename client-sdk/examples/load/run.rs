@@ -9,7 +9,8 @@ use enjambre_protocol::identity::{AccountId, AccountSeed};
 use enjambre_sdk::Client;
 use enjambre_sdk::probe::{Poller, Probe};
 use enjambre_sdk::types::{
-    ClientConfig, DeliveryState, ReceiveMode, ReceiveOptions, SendRequest, WaitFor,
+    ClientConfig, DeliveryState, FilesCome, ReceiveMode, ReceiveOptions, Received, SendRequest,
+    WaitFor,
 };
 use tokio::task::JoinSet;
 
@@ -192,6 +193,8 @@ async fn one_lane(
 async fn file(from: &Client, to: &Client, megabytes: usize, dir: &Path) -> Result<Transfer> {
     from.create_account(Some("sender")).await?;
     let id = to.create_account(Some("receiver")).await?.id;
+    // Only files of contacts are fetched.
+    to.add_contact(&from.contact_card()?.to_string(), None)?;
     let path = dir.join("file.bin");
     let bytes = megabytes * 1_000_000;
     std::fs::write(&path, noise(bytes))?;
@@ -206,6 +209,7 @@ async fn file(from: &Client, to: &Client, megabytes: usize, dir: &Path) -> Resul
     let options = |save: Option<PathBuf>| ReceiveOptions {
         mode: ReceiveMode::Once { timeout: Duration::from_secs(20) },
         save,
+        files: FilesCome::WithTheirMessage,
     };
     to.receive(options(None), |_| std::ops::ControlFlow::Continue(())).await?;
     let began = Instant::now();
@@ -216,7 +220,10 @@ async fn file(from: &Client, to: &Client, megabytes: usize, dir: &Path) -> Resul
     }
     let began = Instant::now();
     let mut got = 0;
-    to.receive(options(Some(dir.join("saved"))), |message| {
+    to.receive(options(Some(dir.join("saved"))), |received| {
+        let Received::Message(message) = received else {
+            return std::ops::ControlFlow::Continue(());
+        };
         got +=
             message.files.iter().filter(|file| file.path.is_some()).map(|f| f.bytes).sum::<u64>();
         std::ops::ControlFlow::Continue(())

@@ -1,55 +1,200 @@
-//! Files of received messages: their chunks fetched, put together, and written under a free name.
+//! Files of received messages: whose are fetched and when, and their chunks fetched and put together.
+//!
+//! # Invariants
+//!
+//! - *Of contacts only*: nothing that a stranger names is fetched, which would tell the swarms of his
+//!   choice when the receiver reads.
+//! - *Bounded*: a file that cannot be had is tried [`FETCH_TRIES`] times, ever more seldom, and every
+//!   failure is told once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use enjambre_protocol::envelope::FileRef;
 use enjambre_protocol::mailbox::{Call, ChunkHash, MailboxError, Reply};
 use enjambre_protocol::onion::SizeClass;
 use enjambre_protocol::path::IsolationKey;
 use enjambre_protocol::swarm::point;
+use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
 use tokio::task::JoinSet;
 
+use super::saving;
 use crate::account::Account;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::SwarmError;
 use crate::net::{Net, NetError, Waits};
-use crate::store::{FileRow, StoreError};
-
-/// Bytes of a numbered file's name without its number: 255, less ` (999).`.
-const NAME_MAX: usize = 248;
+use crate::store::{FileKey, FileRow, InboxKey, InboxRow, StoreError, View};
+use crate::system;
+use crate::types::{FetchedFile, Received, ReceivedFile, ReceivedMessage};
 
 /// Chunks fetched at a time.
 const CHUNKS_AT_ONCE: usize = 8;
 
+/// How long a file is left after the first try that failed; twice as long after each further one.
+const FETCH_PAUSE: Duration = Duration::from_secs(10);
+
+/// The longest such pause.
+const FETCH_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Tries to fetch a file: 14 within two days, then one a day until its chunks must have expired.
+const FETCH_TRIES: u32 = 27;
+
+/// Which files are to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FilesOf {
+    /// All whose time has come.
+    All,
+    /// Of these, those of one message.
+    Message(InboxKey),
+}
+
+/// Why a file was not fetched.
+#[derive(Debug)]
+enum Missed {
+    /// Its chunks or their list are not what they should be, and will not be.
+    Unfit(String),
+    /// They could not be had.
+    Failed(Error),
+}
+
+impl From<Error> for Missed {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<SwarmError> for Missed {
+    fn from(error: SwarmError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What follows from a failure: what is said of it, and when the next try may be made.
+#[derive(Debug, PartialEq, Eq)]
+struct Consequence {
+    reason: String,
+    next_try: Option<Timestamp>,
+}
+
+impl Missed {
+    /// What follows for a file that failed `tries` times before.
+    fn consequence(self, tries: u32, expires: Option<Timestamp>, now: Timestamp) -> Consequence {
+        let error = match self {
+            Self::Unfit(reason) => return Consequence { reason, next_try: None },
+            Self::Failed(error) => error,
+        };
+        // A clock alone can be wrong; a swarm that answers has nothing more.
+        if error.kind() == ErrorKind::Refused && expires.is_some_and(|expires| expires <= now) {
+            let reason = "it has expired: ask its sender to send it again".to_owned();
+            return Consequence { reason, next_try: None };
+        }
+        if tries + 1 >= FETCH_TRIES {
+            let reason = format!("given up after {FETCH_TRIES} tries ({error})");
+            return Consequence { reason, next_try: None };
+        }
+        let pause = FETCH_PAUSE.saturating_mul(1 << tries.min(16)).min(FETCH_PAUSE_MAX);
+        let reason = format!("{error}; tried again after {} s", pause.as_secs());
+        Consequence { reason, next_try: Some(now.saturating_add(pause)) }
+    }
+}
+
+/// A message as it is shown, with what became of its files so far.
+pub(super) fn described(view: View<'_>, row: &InboxRow) -> Result<ReceivedMessage, StoreError> {
+    let contact = view.contact(&row.message.sender)?;
+    let is_stranger = contact.is_none();
+    let files = view.files(row.key)?.into_iter();
+    Ok(ReceivedMessage {
+        id: row.message.message,
+        from: row.message.sender,
+        warning: row.message.warning,
+        name: contact.and_then(|contact| contact.name),
+        text: row.message.text.clone(),
+        files: files.map(|file| described_file(file, is_stranger)).collect(),
+        sent: row.message.sent,
+        received: row.message.received,
+    })
+}
+
+fn described_file(row: FileRow, is_stranger: bool) -> ReceivedFile {
+    let reason = match row.path {
+        Some(_) => None,
+        None if is_stranger => Some(
+            "its sender is no contact: add them with `enjambre contact add`, then receive with --save"
+                .to_owned(),
+        ),
+        None => row.reason,
+    };
+    ReceivedFile { name: row.file.name, bytes: row.file.size, path: row.path, reason }
+}
+
+/// What became of a file whose message was shown.
+fn fetched(view: View<'_>, key: FileKey) -> Result<Option<FetchedFile>, StoreError> {
+    let Some(row) = view.incoming_at(key.inbox)? else { return Ok(None) };
+    let file = view.files(key.inbox)?.into_iter().find(|file| file.key == key);
+    Ok(file.map(|file| FetchedFile {
+        message: row.message.message,
+        from: row.message.sender,
+        file: described_file(file, false),
+    }))
+}
+
 impl Client {
-    /// Fetches files of messages that were shown before they could be, or were to be, saved.
-    pub(super) async fn save_what_is_left(&self, dir: &Path) -> Result<(), Error> {
-        for file in self.store().read(|view| view.files_to_fetch())? {
-            match self.save_file(&file, dir).await {
-                Err(error) if error.kind() == ErrorKind::File => return Err(error),
-                Err(error) => tracing::warn!(%error, "a file was not fetched"),
-                Ok(_) => {}
+    /// Fetches files of contacts whose time has come, and says of each what became of it. What could
+    /// not be begun in time is left to a later call; what cannot be written is the caller's to mend.
+    pub(super) async fn fetch_due(
+        &self,
+        dir: &Path,
+        of: FilesOf,
+        on_received: &mut impl FnMut(Received<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let mut due = self.store().read(|view| view.files_due(system::now()))?;
+        due.retain(|file| of == FilesOf::All || of == FilesOf::Message(file.key.inbox));
+        let bytes = due.iter().fold(0, |sum: u64, file| sum.saturating_add(file.file.size));
+        let deadline = self.deadline_for(bytes);
+        for file in due {
+            if deadline.has_passed() {
+                break;
+            }
+            self.fetch(&file, dir, deadline).await?;
+            let told = self.store().read(|view| fetched(view, file.key))?;
+            if told.is_some_and(|file| on_received(Received::File(&file)).is_break()) {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// Fetches a file's chunks and writes it under a name that is free.
-    pub(super) async fn save_file(&self, row: &FileRow, dir: &Path) -> Result<PathBuf, Error> {
-        let reference: FileRef = wire::decode(&row.file.reference, row.file.reference.len())
-            .map_err(|_| StoreError::Damaged { what: "file reference" })?;
+    /// Fetches a file and saves it, or takes note of why not.
+    async fn fetch(&self, row: &FileRow, dir: &Path, deadline: Deadline) -> Result<(), Error> {
+        if let Some(path) = saving::found(row) {
+            return Ok(self.store().write(|change| change.file_saved(row.key, &path))?);
+        }
+        let reference: Option<FileRef> =
+            wire::decode(&row.file.reference, row.file.reference.len()).ok();
         let account = self.own_account()?;
-        let deadline = self.deadline_for(row.file.size);
-        let net = self.net(deadline).await?;
-        let content = fetch_file(&net, &account, &reference, deadline).await?;
-        let path = write_file(dir, &row.file.name, &content)?;
-        self.store().write(|change| change.file_saved(row.key, &path))?;
-        Ok(path)
+        let content = async {
+            let reference = reference.as_ref();
+            let reference = reference
+                .ok_or_else(|| Missed::Unfit("its list of parts is damaged".to_owned()))?;
+            let net = self.net(deadline).await?;
+            fetch_file(&net, &account, reference, deadline).await
+        };
+        match content.await {
+            Ok(content) => saving::save(self.store(), row, dir, &content).map(|_| ()),
+            Err(missed) => {
+                let expires = reference.as_ref().map(FileRef::expires);
+                let Consequence { reason, next_try } =
+                    missed.consequence(row.tries, expires, system::now());
+                tracing::warn!(%reason, "a file was not fetched");
+                Ok(self.store().write(|change| change.file_failed(row.key, &reason, next_try))?)
+            }
+        }
     }
 }
 
@@ -59,7 +204,7 @@ async fn fetch_file(
     account: &Account,
     reference: &FileRef,
     deadline: Deadline,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<u8>, Missed> {
     let own = account.id().to_bytes();
     let mut pieces: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     let mut waiting = reference.chunks().iter().copied().enumerate();
@@ -79,15 +224,15 @@ async fn fetch_file(
             Error::new(ErrorKind::Refused, "a part of the file was not fetched: try again")
         })?;
         let piece = reference
-            .open_chunk(net.network(), index, &chunk?)
-            .map_err(|error| Error::new(ErrorKind::Refused, error.to_string()))?;
+            .open_chunk(net.network(), index, &chunk.map_err(Error::from)?)
+            .map_err(|error| Missed::Unfit(error.to_string()))?;
         pieces.insert(index, piece);
     }
     let content: Vec<u8> = pieces.into_values().flatten().collect();
     if content.len() as u64 == reference.size() {
         return Ok(content);
     }
-    Err(Error::new(ErrorKind::Refused, "the file is not whole: ask its sender to send it again"))
+    Err(Missed::Unfit("it is not whole: ask its sender to send it again".to_owned()))
 }
 
 /// Asks the members of a chunk's swarm until one has it.
@@ -116,77 +261,50 @@ async fn fetch_chunk(
     Err(last)
 }
 
-/// Writes a new file below `dir`: never over another, with a number if the name is taken.
-fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> {
-    use std::io::Write;
-    let unwritable = |error: std::io::Error| {
-        let text =
-            format!("`{}` cannot be written ({error}): choose another --save", dir.display());
-        Error::new(ErrorKind::File, text).with_source(error)
-    };
-    std::fs::create_dir_all(dir).map_err(unwritable)?;
-    let (stem, extension) = name.rsplit_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
-    // Room for the number within what file systems take.
-    let stem_end = stem.floor_char_boundary(NAME_MAX.saturating_sub(extension.map_or(0, str::len)));
-    let short = &stem[..stem_end];
-    for number in 0..1000 {
-        let numbered = match (number, extension) {
-            (0, _) => name.to_owned(),
-            (number, Some(extension)) => format!("{short} ({number}).{extension}"),
-            (number, None) => format!("{short} ({number})"),
-        };
-        let path = dir.join(numbered);
-        let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
-        match opened {
-            Ok(mut file) => {
-                file.write_all(content).and_then(|()| file.sync_all()).map_err(unwritable)?;
-                return Ok(path);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unwritable(error)),
-        }
-    }
-    let text = format!(
-        "`{}` holds a thousand files called `{name}`: choose another --save",
-        dir.display()
-    );
-    Err(Error::new(ErrorKind::File, text))
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn file_is_never_written_over_another() {
-        let temp = tempfile::tempdir().unwrap();
-        let write = |content: &[u8]| write_file(temp.path(), "photo.jpg", content).unwrap();
-        let paths = [write(b"1"), write(b"2"), write(b"3")];
-        let names = paths.each_ref().map(|path| path.file_name().unwrap().to_str().unwrap());
-        assert_eq!(names, ["photo.jpg", "photo (1).jpg", "photo (2).jpg"]);
-        let contents = paths.map(|path| std::fs::read(path).unwrap());
-        assert_eq!(contents, [b"1", b"2", b"3"]);
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000 + secs)
+    }
+
+    fn failed(kind: ErrorKind) -> Missed {
+        Missed::Failed(Error::new(kind, "no answer"))
     }
 
     #[test]
-    fn numbered_name_of_the_longest_file_still_fits_and_keeps_its_end() {
-        let temp = tempfile::tempdir().unwrap();
-        // 255 bytes, of which those before the end are two each.
-        let name = format!("a{}.jpg", "é".repeat(125));
-        assert_eq!(name.len(), 255);
-        write_file(temp.path(), &name, b"1").unwrap();
-        let second = write_file(temp.path(), &name, b"2").unwrap();
-        let second = second.file_name().unwrap().to_str().unwrap();
-        assert!(second.len() <= 255 && second.ends_with(" (1).jpg"), "{second}");
+    fn file_that_cannot_be_had_is_tried_ever_more_seldom_and_then_given_up() {
+        let (mut now, mut tries) = (at(0), 0);
+        let expires = Some(at(14 * 24 * 60 * 60));
+        let last = loop {
+            let told = failed(ErrorKind::Unreachable).consequence(tries, expires, now);
+            tries += 1;
+            let Some(next) = told.next_try else { break told };
+            let pause = next.saturating_since(now);
+            assert!(pause >= FETCH_PAUSE && pause <= FETCH_PAUSE_MAX, "{pause:?}");
+            assert!(told.reason.contains("tried again after"), "{}", told.reason);
+            now = next;
+        };
+        assert_eq!((tries, last.reason.starts_with("given up after 27 tries")), (27, true));
+        // 10 s doubled 13 times, then a day each: not before the chunks have expired.
+        assert!(now > at(13 * 24 * 60 * 60) && now < at(15 * 24 * 60 * 60), "{now:?}");
     }
 
     #[test]
-    fn folder_that_cannot_be_written_is_named() {
-        let temp = tempfile::tempdir().unwrap();
-        std::fs::write(temp.path().join("file"), b"").unwrap();
-        let error = write_file(&temp.path().join("file"), "a", b"1").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::File);
-        assert!(error.to_string().contains("choose another --save"), "{error}");
+    fn file_that_its_swarm_has_no_more_has_expired_by_the_time_it_names_and_not_before() {
+        let refused = |now| failed(ErrorKind::Refused).consequence(0, Some(at(100)), now);
+        assert!(refused(at(99)).next_try.is_some());
+        let told = refused(at(100));
+        assert!(told.next_try.is_none() && told.reason.contains("expired"), "{told:?}");
+        // A clock that is ahead does not end what cannot be asked for.
+        let unasked = failed(ErrorKind::Unreachable).consequence(0, Some(at(100)), at(200));
+        assert!(unasked.next_try.is_some());
+    }
+
+    #[test]
+    fn file_that_will_never_be_whole_is_not_tried_again() {
+        let told = Missed::Unfit("broken".to_owned()).consequence(0, None, at(0));
+        assert_eq!(told, Consequence { reason: "broken".to_owned(), next_try: None });
     }
 }

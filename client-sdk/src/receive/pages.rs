@@ -81,3 +81,6 @@ pub(super) async fn read_pages(
     // The next look goes on where this one ended.
     Err(NetError::Endless { pages: PAGES_MAX }.into())
 }
+
+#[cfg(test)]
+mod tests;

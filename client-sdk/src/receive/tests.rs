@@ -1,19 +1,18 @@
 //! What is kept of records, without a network.
 
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, NetworkFile, Params};
-use enjambre_protocol::envelope::{Content, ConversationId, MessageId, SignedContent, seal};
+use enjambre_protocol::envelope::{
+    Content, ConversationId, FileName, FileSealer, MessageId, SignedContent, seal,
+};
 use enjambre_protocol::id::{AuthorityId, StoreId};
 use enjambre_protocol::identity::{AccountId, DeviceList, PublishedIdentity};
 use enjambre_protocol::mailbox::{Item, MessageHash, Rest, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::pages::{PAGES_MAX, PageSource};
 use super::*;
 use crate::account::LIST_LIFETIME;
-use crate::mailbox::{SwarmError, Teller};
-use crate::net::NetError;
-use crate::types::ClientConfig;
+use crate::types::{ClientConfig, FetchedFile, ReceivedMessage};
 
 const MEMBER: NodeId = NodeId::from_bytes([7; 32]);
 
@@ -23,7 +22,14 @@ struct Ana {
     account: Account,
     rng: ChaCha20Rng,
     next: u64,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+}
+
+/// What a receiver was given.
+#[derive(Debug)]
+enum Given {
+    Message(ReceivedMessage),
+    File(FetchedFile),
 }
 
 fn genesis() -> Genesis {
@@ -52,12 +58,13 @@ impl Ana {
         let network = dir.path().join("network.toml");
         std::fs::write(&network, toml::to_string(&NetworkFile::new(genesis())).unwrap()).unwrap();
         let config = ClientConfig { home: dir.path().join("ana"), network: Some(network) };
-        let client = Client::open(&config).unwrap();
+        // Nobody is there to answer.
+        let client = Client::open(&config).unwrap().with_deadline(Duration::from_millis(100));
         client.prepare_account(None).unwrap();
         client.account_published(system::now()).unwrap();
         let account = client.own_account().unwrap();
         let rng = ChaCha20Rng::seed_from_u64(1);
-        Self { client, account, rng, next: 0, _dir: dir }
+        Self { client, account, rng, next: 0, dir }
     }
 
     fn bundles(&self) -> Vec<enjambre_protocol::identity::Bundle> {
@@ -113,18 +120,52 @@ impl Ana {
         self.take(&[record], system::now())
     }
 
-    /// The unread messages as the command prints them.
-    async fn shown(&self) -> Vec<ReceivedMessage> {
-        let mut shown = Vec::new();
-        let mut on_message = |message: &ReceivedMessage| {
-            shown.push(message.clone());
+    /// What the command prints, in its order.
+    async fn received(&self, save: Option<&str>, files: FilesCome) -> Vec<Given> {
+        let mut given = Vec::new();
+        let mut on_received = |received: Received<'_>| {
+            given.push(match received {
+                Received::Message(message) => Given::Message(message.clone()),
+                Received::File(file) => Given::File(file.clone()),
+            });
             ControlFlow::Continue(())
         };
-        self.client
-            .show(None, Deadline::after(Duration::from_secs(60)), &mut on_message)
-            .await
-            .unwrap();
-        shown
+        let mode = ReceiveMode::Once { timeout: Duration::ZERO };
+        let save = save.map(|name| self.dir.path().join(name));
+        let options = ReceiveOptions { mode, save, files };
+        let deadline = Deadline::after(Duration::from_secs(60));
+        self.client.show(&options, deadline, &mut on_received).await.unwrap();
+        given
+    }
+
+    /// The unread messages.
+    async fn shown(&self) -> Vec<ReceivedMessage> {
+        let given = self.received(None, FilesCome::AfterTexts).await.into_iter();
+        given
+            .map(|given| match given {
+                Given::Message(message) => message,
+                Given::File(file) => panic!("a file comes though none is saved: {file:?}"),
+            })
+            .collect()
+    }
+
+    /// A message with one file that nobody has.
+    fn take_file(&mut self, sender: &Account, n: u8) {
+        let network = self.account.network();
+        let mut sealer = FileSealer::new(&mut self.rng, &network, 3).unwrap();
+        while let Some(len) = sealer.next_len() {
+            sealer.seal_next(&vec![n; len]).unwrap();
+        }
+        let name = FileName::new("photo.jpg").unwrap();
+        let expires = system::now().saturating_add(Duration::from_secs(60));
+        let files = vec![sealer.finish(name, expires).unwrap()];
+        let record = self.record(sender, n, Kind::Message { text: "look".to_owned(), files });
+        self.take(&[record], system::now());
+    }
+
+    /// Tries to fetch files that failed, of all messages.
+    fn tries(&self) -> Vec<u32> {
+        self.client.store().read(|view| view.file_tries()).unwrap()
     }
 
     fn add_contact(&self, of: &Account) {
@@ -250,92 +291,6 @@ fn record_that_can_never_open_is_counted_once_and_not_kept() {
     assert_eq!(ana.client.store().read(|view| view.unopened_count()).unwrap(), 0);
 }
 
-/// A page of two records of one byte each, the first of which is `n`.
-fn page(account: &AccountId, n: u8, rest: Rest) -> Page {
-    let item = |byte: u8| Item {
-        hash: MessageHash::of(account, Namespace::INBOX, &[byte]),
-        accepted_at: system::now(),
-        expiry: system::now(),
-        data: vec![byte].into(),
-    };
-    let seq = RecordSeq::new(u64::from(n) + 2);
-    let cursor = mailbox::Cursor { store: StoreId::from_bytes([1; 16]), seq };
-    Page { items: vec![item(n), item(n + 1)], cursor, rest, start: Start::Continued }
-}
-
-/// A member that answers its n-th question by a function of n, from 1.
-struct Script<F> {
-    asked: u64,
-    answer: F,
-}
-
-impl<F> PageSource for Script<F>
-where
-    F: Fn(u64, Option<mailbox::Cursor>) -> Result<Page, SwarmError> + Send + Sync,
-{
-    async fn page(&mut self, after: Option<mailbox::Cursor>) -> Result<Page, SwarmError> {
-        self.asked += 1;
-        (self.answer)(self.asked, after)
-    }
-}
-
-/// Reads such a member; gives how it ended and how many pages were handed on.
-async fn read(
-    account: AccountId,
-    answer: impl Fn(u64, Option<mailbox::Cursor>) -> Result<Page, SwarmError> + Send + Sync,
-) -> (Result<(), SwarmError>, usize) {
-    let (tell, mut told) = Teller::pair(MEMBER, PAGES_MAX + 1);
-    let ended = read_pages(account, None, Script { asked: 0, answer }, tell).await;
-    let mut pages = 0;
-    while told.recv().await.is_some() {
-        pages += 1;
-    }
-    (ended, pages)
-}
-
-#[tokio::test]
-async fn pages_that_came_before_a_failure_are_handed_on() {
-    let account = account(2, system::now()).id();
-    let answer = |n: u64, after: Option<mailbox::Cursor>| {
-        let expected = [None, Some(2), Some(4)];
-        assert_eq!(
-            after.map(|after| after.seq.number()),
-            expected[usize::try_from(n).unwrap() - 1]
-        );
-        match n {
-            1 => Ok(page(&account, 0, Rest::More)),
-            2 => Ok(page(&account, 2, Rest::More)),
-            _ => Err(NetError::Malformed.into()),
-        }
-    };
-    let (ended, pages) = read(account, answer).await;
-    assert!(ended.is_err());
-    assert_eq!(pages, 2);
-}
-
-#[tokio::test]
-async fn page_with_a_record_under_anothers_hash_is_refused_and_those_before_it_are_not() {
-    let account = account(2, system::now()).id();
-    let answer = |n, _: Option<mailbox::Cursor>| {
-        let mut page = page(&account, 0, Rest::More);
-        if n == 2 {
-            page.items[1].hash = page.items[0].hash;
-        }
-        Ok(page)
-    };
-    let (ended, pages) = read(account, answer).await;
-    assert!(ended.is_err());
-    assert_eq!(pages, 1);
-}
-
-#[tokio::test]
-async fn member_that_never_ends_is_left_after_so_many_pages() {
-    let account = account(2, system::now()).id();
-    let (ended, pages) = read(account, |_, _| Ok(page(&account, 0, Rest::More))).await;
-    assert!(ended.is_err());
-    assert_eq!(pages, PAGES_MAX);
-}
-
 #[test]
 fn cursor_moves_with_each_page() {
     let mut ana = Ana::new();
@@ -346,4 +301,59 @@ fn cursor_moves_with_each_page() {
         ana.take_text(&sender, n, "x");
         assert_eq!(cursor(&ana).map(|cursor| cursor.seq.number()), Some(u64::from(n)));
     }
+}
+
+#[tokio::test]
+async fn files_of_people_who_are_no_contacts_are_not_fetched_until_they_are() {
+    let mut ana = Ana::new();
+    let stranger = account(2, system::now());
+    ana.take_file(&stranger, 1);
+    for files in [FilesCome::AfterTexts, FilesCome::WithTheirMessage] {
+        ana.take_file(&stranger, 2 + files as u8);
+        let given = ana.received(Some("saved"), files).await;
+        assert!(given.iter().all(|given| matches!(given, Given::Message(_))), "{given:?}");
+        let Given::Message(message) = &given[0] else { unreachable!() };
+        let file = &message.files[0];
+        let reason = file.reason.as_deref().unwrap();
+        assert!(file.path.is_none() && reason.contains("enjambre contact add"), "{reason}");
+    }
+    assert_eq!(ana.tries(), [0, 0, 0]);
+    assert!(!ana.dir.path().join("saved").exists());
+    ana.add_contact(&stranger);
+    let given = ana.received(Some("saved"), FilesCome::AfterTexts).await;
+    assert!(matches!(given[..], [Given::File(_), ..]), "{given:?}");
+    assert_eq!(ana.tries().iter().max(), Some(&1));
+}
+
+#[tokio::test]
+async fn texts_come_before_files_and_a_fetch_that_failed_is_told_and_remembered() {
+    let mut ana = Ana::new();
+    let ben = account(2, system::now());
+    ana.add_contact(&ben);
+    ana.take_file(&ben, 1);
+    ana.take_text(&ben, 2, "and read this");
+    let given = ana.received(Some("saved"), FilesCome::AfterTexts).await;
+    let [Given::Message(first), Given::Message(_), Given::File(file)] = &given[..] else {
+        panic!("{given:?}");
+    };
+    assert_eq!((&first.files[0].path, &first.files[0].reason), (&None, &None));
+    assert_eq!(file.message, first.id);
+    let reason = file.file.reason.as_deref().unwrap();
+    assert!(reason.contains("tried again after 10 s"), "{reason}");
+    let json = serde_json::to_value(file).unwrap();
+    assert_eq!(json["file"]["path"], serde_json::Value::Null);
+    // Its time has not come yet.
+    assert!(ana.received(Some("saved"), FilesCome::AfterTexts).await.is_empty());
+    assert_eq!(ana.tries(), [1]);
+}
+
+#[tokio::test]
+async fn message_that_comes_with_its_files_tells_what_became_of_them() {
+    let mut ana = Ana::new();
+    let ben = account(2, system::now());
+    ana.add_contact(&ben);
+    ana.take_file(&ben, 1);
+    let given = ana.received(Some("saved"), FilesCome::WithTheirMessage).await;
+    let [Given::Message(message)] = &given[..] else { panic!("{given:?}") };
+    assert!(message.files[0].reason.is_some() && message.files[0].path.is_none());
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use enjambre_protocol::time::Timestamp;
 use rusqlite::{Row, params};
 
 use super::columns::{Col, RowExt};
@@ -37,6 +38,16 @@ pub struct FileRow {
     pub file: NewFile,
     /// Where it was saved; none if it was not fetched.
     pub path: Option<PathBuf>,
+    /// Where it was about to be moved to, when this was last tried.
+    pub plan: Option<PathBuf>,
+    /// Tries that failed.
+    pub tries: u32,
+    /// Why the last one did.
+    pub reason: Option<String>,
+    /// When the next may be made.
+    pub next_try: Option<Timestamp>,
+    /// Whether there is none.
+    pub is_ended: bool,
 }
 
 fn file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
@@ -49,6 +60,11 @@ fn file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
             reference: row.get("reference")?,
         },
         path: path.map(path_of),
+        plan: row.get::<_, Option<Vec<u8>>>("plan")?.map(path_of),
+        tries: row.get("tries")?,
+        reason: row.get("reason")?,
+        next_try: row.maybe("next_try")?,
+        is_ended: row.get("ended")?,
     })
 }
 
@@ -83,18 +99,31 @@ impl View<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Files not fetched yet, the oldest message's first, at most [`ROWS_MAX`].
-    pub fn files_to_fetch(&self) -> Result<Vec<FileRow>, StoreError> {
-        let sql = "SELECT * FROM files WHERE path IS NULL ORDER BY inbox, place LIMIT ?1";
+    /// Files that may be fetched now, the oldest message's first, at most [`ROWS_MAX`]: those of
+    /// contacts only. What strangers send is fetched for nobody who has not taken them up.
+    pub fn files_due(&self, now: Timestamp) -> Result<Vec<FileRow>, StoreError> {
+        let sql = "SELECT files.* FROM files JOIN inbox ON inbox.seq = files.inbox
+                   JOIN contacts ON contacts.id = inbox.sender
+                   WHERE path IS NULL AND ended = 0 AND coalesce(next_try, 0) <= ?1
+                   ORDER BY files.inbox, place LIMIT ?2";
         let mut query = self.connection.prepare_cached(sql)?;
-        let rows = query.query_map([ROWS_MAX], file)?;
+        let rows = query.query_map(params![Col(now), ROWS_MAX], file)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// How many files were not fetched yet.
+    /// How many files were not fetched yet, and are not given up.
     pub fn file_count(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) AS n FROM files WHERE path IS NULL";
+        let sql = "SELECT count(*) AS n FROM files WHERE path IS NULL AND ended = 0";
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.col("n"))?)
+    }
+
+    /// How often each file was tried in vain, in their order.
+    #[cfg(test)]
+    pub(crate) fn file_tries(&self) -> Result<Vec<u32>, StoreError> {
+        let sql = "SELECT tries FROM files ORDER BY inbox, place";
+        let mut query = self.connection.prepare_cached(sql)?;
+        let tries = query.query_map([], |row| row.get(0))?;
+        Ok(tries.collect::<Result<_, _>>()?)
     }
 }
 
@@ -110,9 +139,32 @@ impl Change<'_> {
         Ok(FileKey { inbox, place })
     }
 
+    /// The file will be moved to `path`, which has to be absolute.
+    pub fn plan_file(&self, key: FileKey, path: &Path) -> Result<(), StoreError> {
+        let sql = "UPDATE files SET plan = ?3 WHERE inbox = ?1 AND place = ?2";
+        let values = params![key.inbox.0, key.place, bytes_of(path)];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// A try to fetch the file failed; without a next one it was the last.
+    pub fn file_failed(
+        &self,
+        key: FileKey,
+        reason: &str,
+        next_try: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE files
+                   SET tries = tries + 1, reason = ?3, next_try = ?4, ended = ?4 IS NULL
+                   WHERE inbox = ?1 AND place = ?2";
+        let values = params![key.inbox.0, key.place, reason, next_try.map(Col)];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
     /// The file is whole at `path`.
     pub fn file_saved(&self, key: FileKey, path: &Path) -> Result<(), StoreError> {
-        let sql = "UPDATE files SET path = ?3 WHERE inbox = ?1 AND place = ?2";
+        let sql = "UPDATE files SET path = ?3, plan = NULL, reason = NULL WHERE inbox = ?1 AND place = ?2";
         let values = params![key.inbox.0, key.place, bytes_of(path)];
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(())

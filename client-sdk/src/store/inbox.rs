@@ -136,6 +136,12 @@ impl View<'_> {
         Ok(query.query_row(params![Col(*sender), Col(*message)], incoming).optional()?)
     }
 
+    /// A message by its place.
+    pub fn incoming_at(&self, key: InboxKey) -> Result<Option<InboxRow>, StoreError> {
+        let mut query = self.connection.prepare_cached("SELECT * FROM inbox WHERE seq = ?1")?;
+        Ok(query.query_row([key.0], incoming).optional()?)
+    }
+
     /// Messages not shown yet, at most [`ROWS_MAX`]: as they came, but those of one conversation in
     /// the order in which they were written. Members of a swarm need not keep them in the same one.
     pub fn unread(&self) -> Result<Vec<InboxRow>, StoreError> {

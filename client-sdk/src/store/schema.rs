@@ -5,10 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// The format this program writes. A database of a later one is refused.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What each format adds to the one before: entry 0 makes format 1.
-const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2];
+const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3];
 
 const FORMAT_1: &str = "
 CREATE TABLE meta (
@@ -130,6 +130,18 @@ CREATE TABLE unopened (
     came INTEGER NOT NULL,
     bytes BLOB NOT NULL
 ) STRICT;
+";
+
+const FORMAT_3: &str = "
+-- Tries to fetch a file that failed, when the next may be made and why, or why there is none.
+ALTER TABLE files ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN next_try INTEGER;
+ALTER TABLE files ADD COLUMN reason TEXT;
+ALTER TABLE files ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+-- Where a file is about to be moved to, whole.
+ALTER TABLE files ADD COLUMN plan BLOB;
+DROP INDEX files_missing;
+CREATE INDEX files_missing ON files (inbox, place) WHERE path IS NULL AND ended = 0;
 ";
 
 /// Brings the database to [`FORMAT`], all steps in one transaction.

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use clap::Args;
 use enjambre_protocol::Retry;
-use enjambre_protocol::identity::is_deceptive;
-use enjambre_sdk::types::{ReceiveMode, ReceiveOptions, ReceivedMessage};
+use enjambre_sdk::types::{
+    FilesCome, ReceiveMode, ReceiveOptions, Received, ReceivedFile, ReceivedMessage,
+};
 use enjambre_sdk::{Client, Error, ErrorKind};
 
 use crate::options::parse_duration;
-use crate::output::{Failure, Output, time};
+use crate::output::{Failure, Output, printable, printable_name, time};
 
 /// How to receive.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  enjambre receive --timeout 30s --save downloads")]
+#[command(
+    after_help = "Example:\n  enjambre receive --timeout 30s --save downloads\n\nTexts come first, then files, a line each. With --json a message comes as one object with the paths of\nits files, when they are there or cannot be had. A file that cannot be had is tried again by later\ncommands, ever more seldom, and given up after two weeks."
+)]
 pub(crate) struct Arguments {
     /// Go on printing what comes until the command is stopped.
     #[arg(long)]
@@ -23,7 +26,8 @@ pub(crate) struct Arguments {
     /// How long to wait for the first message if none waits: 500ms, 30s, 5m, 1h.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Where to put files; without it they are only named.
+    /// Where to put files of contacts; without it they are only named. Those of others are never
+    /// fetched: add their sender with `enjambre contact add` and receive again.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
 }
@@ -38,15 +42,21 @@ pub(crate) async fn run(
     } else {
         ReceiveMode::Once { timeout: arguments.timeout }
     };
-    let options = ReceiveOptions { mode, save: arguments.save };
+    let saves = if arguments.save.is_some() { Saves::Yes } else { Saves::No };
+    // An object has the paths of its files in it; people read while these are fetched.
+    let files = if output.is_json() { FilesCome::WithTheirMessage } else { FilesCome::AfterTexts };
+    let options = ReceiveOptions { mode, save: arguments.save, files };
     let mut printed = Ok(());
-    let on_message = |message: &ReceivedMessage| {
+    let on_received = |received: Received<'_>| {
         // What could not be printed is not read: the next command prints it.
-        printed = output.print(message, || people(message));
+        printed = match received {
+            Received::Message(message) => output.print(message, || people(message, saves)),
+            Received::File(fetched) => output.print(fetched, || file_line(&fetched.file, saves)),
+        };
         if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let summary = tokio::select! {
-        summary = client.receive(options, on_message) => Some(summary?),
+        summary = client.receive(options, on_received) => Some(summary?),
         _ = tokio::signal::ctrl_c() => None,
     };
     printed?;
@@ -78,8 +88,9 @@ pub(crate) async fn run(
     }
 }
 
-fn people(message: &ReceivedMessage) -> String {
-    let from = message.name.clone().unwrap_or_else(|| message.from.to_string());
+fn people(message: &ReceivedMessage, saves: Saves) -> String {
+    let name = message.name.as_deref().map(printable_name);
+    let from = name.unwrap_or_else(|| message.from.to_string());
     let mut lines = String::new();
     if let Some(warning) = message.warning {
         lines.push_str(&format!("!! {}\n", warning.advice()));
@@ -90,33 +101,27 @@ fn people(message: &ReceivedMessage) -> String {
         printable(&message.text)
     ));
     for file in &message.files {
-        let place = match &file.path {
-            Some(path) => format!("saved as `{}`", path.display()),
-            None => "not fetched, see --save".to_owned(),
-        };
-        lines.push_str(&format!(
-            "\n  file {} ({} bytes): {place}",
-            printable(&file.name),
-            file.bytes
-        ));
+        lines.push('\n');
+        lines.push_str(&file_line(file, saves));
     }
     lines
 }
 
-/// Text from outside without what a terminal would obey or what turns the direction of a line, and
-/// with every line after the first indented, so that no text can look like a message of its own.
-fn printable(text: &str) -> String {
-    // The joiners are part of some scripts and pictures; they move nothing.
-    let is_fit = |c: char| matches!(c, '\t' | '\u{200c}' | '\u{200d}') || !is_deceptive(c);
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => shown.push_str("\n    "),
-            c if is_fit(c) => shown.push(c),
-            _ => shown.push('\u{fffd}'),
-        }
-    }
-    shown
+/// Whether files are to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saves {
+    No,
+    Yes,
+}
+
+fn file_line(file: &ReceivedFile, saves: Saves) -> String {
+    let place = match (&file.path, &file.reason) {
+        (Some(path), _) => format!("saved as `{}`", printable_name(&path.display().to_string())),
+        (None, Some(reason)) => format!("not fetched: {}", printable(reason)),
+        (None, None) if saves == Saves::Yes => "is fetched when all texts are shown".to_owned(),
+        (None, None) => "not fetched, see --save".to_owned(),
+    };
+    format!("  file {} ({} bytes): {place}", printable_name(&file.name), file.bytes)
 }
 
 #[cfg(test)]
@@ -124,15 +129,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terminal_commands_in_a_message_are_not_obeyed() {
-        assert_eq!(printable("a\u{1b}[2Jb\n\u{7}é"), "a\u{fffd}[2Jb\n    \u{fffd}é");
-        assert_eq!(printable("\u{202e}a\rb\u{2028}c"), "\u{fffd}a\u{fffd}b\u{fffd}c");
-    }
-
-    #[test]
-    fn no_line_of_a_text_looks_like_a_message_of_its_own() {
-        let text = "hi\n[2026-11-23 10:00:00 UTC] ben: send it to me\n\nx";
-        let shown = printable(text);
-        assert!(shown.lines().skip(1).all(|line| line.starts_with("    ")), "{shown}");
+    fn file_says_where_it_is_or_why_it_is_nowhere() {
+        let name = "a\u{2060}.txt".to_owned();
+        let mut file = ReceivedFile { name, bytes: 3, path: None, reason: None };
+        let line = |file: &ReceivedFile, saves| file_line(file, saves);
+        assert!(
+            line(&file, Saves::No).ends_with("a\u{fffd}.txt (3 bytes): not fetched, see --save")
+        );
+        assert!(line(&file, Saves::Yes).ends_with("is fetched when all texts are shown"));
+        file.reason = Some("its sender is no contact".to_owned());
+        assert!(line(&file, Saves::Yes).ends_with("not fetched: its sender is no contact"));
+        file.path = Some(PathBuf::from("saved/a.txt"));
+        assert!(line(&file, Saves::Yes).ends_with("saved as `saved/a.txt`"));
     }
 }

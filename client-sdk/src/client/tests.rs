@@ -203,6 +203,31 @@ fn name_of_another_contact_is_refused() {
 }
 
 #[test]
+fn contact_whose_name_only_seems_another_is_refused() {
+    let temp = Temp::new();
+    let ana = temp.with_account("ana");
+    let [ben, other] = ["ben", "mallory"].map(|who| temp.with_account(who));
+    let ben = ben.contact_card().unwrap();
+    ana.add_contact(&ben.to_string(), Some("Ben Ito")).unwrap();
+    let mallory = other.contact_card().unwrap();
+    // Such a card can be made, since the format allows what the eye cannot tell.
+    let hidden = CardName::new("Ben\u{2060} Ito").unwrap();
+    let card = ContactCard { name: Some(hidden), ..mallory.clone() }.to_string();
+    assert_eq!(kind(ana.add_contact(&card, None)), ErrorKind::InvalidInput);
+    for name in ["BEN ITO", "Ben  Ito", "ben\u{a0}ito"] {
+        let card = ContactCard { name: CardName::new(name).ok(), ..mallory.clone() }.to_string();
+        assert_eq!(kind(ana.add_contact(&card, None)), ErrorKind::NameTaken, "{name:?}");
+        assert_eq!(
+            kind(ana.add_contact(&mallory.account.to_string(), Some(name))),
+            ErrorKind::NameTaken
+        );
+    }
+    assert_eq!(ana.contacts().unwrap().len(), 1);
+    ana.add_contact(&card, Some("Mallory")).unwrap();
+    ana.add_contact(&ben.to_string(), Some("ben ito")).unwrap();
+}
+
+#[test]
 fn status_tells_every_state_of_a_message() {
     use enjambre_protocol::envelope::ConversationId;
 

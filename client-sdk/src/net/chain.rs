@@ -29,12 +29,17 @@ impl Chain {
             addresses: vec![SocketAddr::from(([127, 0, 0, 1], 1))],
         };
         let genesis = Genesis::new(1, vec![authority], params).unwrap();
-        let network = genesis.network();
+        Self { descriptors: BTreeMap::new(), genesis, key, newest: None }
+    }
+
+    /// What the nodes say of themselves at `time`.
+    fn publish(&mut self, time: Timestamp) {
+        let network = self.genesis.network();
         let descriptors = (1..=NODES).map(|number| {
             let key = SecretKey::from_seed(&[100 + number; 32]);
             let parts = DescriptorParts {
                 node: NodeId::from_bytes(*key.public().as_bytes()),
-                sequence: 1,
+                sequence: time.as_millis(),
                 state: NodeState::Active,
                 onion_number: OnionKeyNumber::new(1),
                 onion_key: OnionPublicKey::from_bytes([number; 32]),
@@ -46,11 +51,14 @@ impl Chain {
             let descriptor = Descriptor::sign(&key, &network, parts);
             (descriptor.digest(), descriptor)
         });
-        Self { descriptors: descriptors.collect(), genesis, key, newest: None }
+        self.descriptors = descriptors.collect();
     }
 
     /// The next document.
     pub(crate) fn next(&mut self, time: Timestamp) -> VerifiedDocument {
+        if self.newest.is_none() {
+            self.publish(time);
+        }
         let network = self.genesis.network();
         let previous = self.newest.as_ref();
         let report = Report {

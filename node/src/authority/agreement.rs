@@ -54,6 +54,8 @@ pub(super) enum PublishError {
     Descriptor(#[from] enjambre_protocol::directory::DescriptorError),
     #[error("the network is full")]
     Full,
+    #[error("it was made too long ago or in the future: check the clock of the node")]
+    Stale,
     #[error("this authority is shutting down")]
     Stopped,
 }
@@ -111,6 +113,7 @@ impl Agreement {
         match admission.await {
             Ok(Admission::Newest | Admission::Known) => Ok(()),
             Ok(Admission::Full) => Err(PublishError::Full),
+            Ok(Admission::Stale) => Err(PublishError::Stale),
             Err(_) => Err(PublishError::Stopped),
         }
     }
@@ -209,7 +212,7 @@ impl AgreementDriver {
                 Some(received) = self.received.recv() => self.receive(received),
                 Some(published) = self.published.recv() => {
                     let now = clock::instant();
-                    let admission = self.machine.handle_descriptor(now, published.descriptor);
+                    let admission = self.machine.handle_descriptor(now, clock::now(), published.descriptor);
                     if admission == Admission::Full {
                         tracing::warn!("a node is not listed: the network is full");
                     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use enjambre_link::{Pool, ask};
 use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::directory::{
-    Descriptor, DescriptorParts, DirectoryReply, DirectoryRequest, VerifiedDocument,
+    Descriptor, DescriptorParts, DirectoryReply, DirectoryRequest, NodeEntry, VerifiedDocument,
 };
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::onion::{OnionKeyNumber, OnionPublicKey};
@@ -177,8 +177,11 @@ impl Publication {
             self.parts.onion_key = current.key;
             let listed = self.is_listed(newest.borrow_and_update().as_deref());
             if !listed {
-                // Grows even if the clock went back.
-                sequence = clock::now().as_millis().max(sequence + 1);
+                // Above what is listed, which an earlier run may have signed by a faster clock.
+                let newest = newest.borrow().clone();
+                let entry = newest.as_deref().and_then(|newest| self.entry(newest));
+                let above = entry.map_or(0, |entry| entry.sequence).max(sequence).saturating_add(1);
+                sequence = clock::now().as_millis().max(above);
                 self.publish(&directory, &pool, sequence).await;
             }
             tokio::select! {
@@ -190,8 +193,12 @@ impl Publication {
         }
     }
 
+    fn entry<'a>(&self, newest: &'a VerifiedDocument) -> Option<&'a NodeEntry> {
+        newest.document().node(&self.parts.node)
+    }
+
     fn is_listed(&self, newest: Option<&VerifiedDocument>) -> bool {
-        let entry = newest.and_then(|newest| newest.document().node(&self.parts.node));
+        let entry = newest.and_then(|newest| self.entry(newest));
         entry.is_some_and(|entry| {
             entry.onion_key == self.parts.onion_key
                 && entry.onion_number == self.parts.onion_number

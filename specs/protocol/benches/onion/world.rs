@@ -52,6 +52,7 @@ fn entry(i: usize) -> NodeEntry {
         addresses: vec![address(i)],
         store: StoreId::from_bytes(store),
         family: None,
+        capacity: 100,
         weight: 100,
         listed: 1 + i as u64 / 20,
         sequence: NOW.as_millis(),

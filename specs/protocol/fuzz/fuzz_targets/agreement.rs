@@ -106,7 +106,7 @@ impl Network {
     fn new(with_liar: bool) -> Self {
         let (keys, genesis) = network();
         let nodes: Vec<Descriptor> =
-            (1..=NODES).map(|number| descriptor(&genesis, number, 1, NodeState::Active)).collect();
+            (1..=NODES).map(|number| descriptor(&genesis, number, BIRTH, NodeState::Active)).collect();
         let key = keys.get(LIAR).filter(|_| with_liar);
         let liar = key.map(|key| Liar::new(key.clone(), Arc::clone(&genesis), &nodes));
         let mut authorities = Vec::new();
@@ -118,7 +118,7 @@ impl Network {
             // Each node is known to two authorities, one more than may lie: the others must ask.
             for (number, node) in nodes.iter().enumerate() {
                 if (place + AUTHORITIES - number) % AUTHORITIES < 2 {
-                    machine.handle_descriptor(Instant::START, node.clone());
+                    machine.handle_descriptor(Instant::START, clock, node.clone());
                 }
             }
             let rng = ChaCha12Rng::seed_from_u64(place as u64);

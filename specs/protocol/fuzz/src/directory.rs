@@ -90,7 +90,7 @@ impl Chain {
     }
 
     fn publish(&mut self, number: u8, sequence: u64, state: NodeState) -> Digest {
-        let descriptor = descriptor(&self.genesis, number, sequence, state);
+        let descriptor = descriptor(&self.genesis, number, BIRTH + sequence, state);
         let digest = descriptor.digest();
         self.descriptors.push(descriptor.signed().clone());
         self.known.insert(digest, descriptor);

@@ -186,16 +186,24 @@ impl AgreementMachine {
         self.before = *document.digest();
         let due = document.document().time.saturating_add(self.home.genesis.params.epoch());
         self.stage = Stage::Waiting(now.saturating_add(due.saturating_since(clock)));
+        self.pool.settle(&self.home.genesis.params, document.document().time);
         self.previous = Some(document);
-        self.pool.settle();
         self.early.retain(|_, messages| {
             messages.retain(|message| message.height(0).is_ok_and(|of| of >= self.height));
             !messages.is_empty()
         });
     }
 
-    /// What a node says of itself, for the next report.
-    pub fn handle_descriptor(&mut self, now: Instant, descriptor: Descriptor) -> Admission {
+    /// What a node says of itself, for the next report. `clock` judges whether it was made lately.
+    pub fn handle_descriptor(
+        &mut self,
+        now: Instant,
+        clock: Timestamp,
+        descriptor: Descriptor,
+    ) -> Admission {
+        if !self.home.genesis.params.is_fresh(descriptor.parts().made(), clock) {
+            return Admission::Stale;
+        }
         let admission = self.pool.admit(descriptor);
         self.run(now, Running::handle_new_descriptors);
         admission
@@ -226,7 +234,7 @@ impl AgreementMachine {
             previous: self.before,
             time: clock,
             share,
-            descriptors: self.pool.pin_news(document, limit),
+            descriptors: self.pool.pin_news(document, &self.home.genesis.params, clock, limit),
         };
         let height = self.height;
         let mut scene = Self::scene(now, &self.home, &self.previous, &mut self.pool, &mut self.out);

@@ -58,7 +58,8 @@ pub fn derive(
     let time = median_time(reports.values().map(|report| report.time));
     let time = previous.map_or(time, |(document, _)| time.max(document.time));
     let beacon = beacon(&before, reports.values());
-    let accepted = accepted(genesis, reports.values().copied(), descriptors)?;
+    let mut accepted = accepted(genesis, reports.values().copied(), descriptors)?;
+    accepted.retain(|_, descriptor| genesis.params.is_fresh(descriptor.parts().made(), time));
     let old = previous.map(|(document, _)| document.nodes.as_slice()).unwrap_or_default();
     let nodes = next_nodes(old, &accepted, height);
     let storage: Vec<StorageNode> = nodes.iter().map(storage_node).collect();
@@ -209,6 +210,7 @@ fn next_nodes(
                 addresses: parts.addresses.clone(),
                 store: parts.store,
                 family: parts.family.map(|(family, _)| family),
+                capacity: parts.capacity,
                 weight: parts.capacity,
                 listed,
                 sequence: parts.sequence,
@@ -218,14 +220,14 @@ fn next_nodes(
     cap_weights(nodes.into_values().collect())
 }
 
-/// No node takes more than [`WEIGHT_CAP`] times what the median node takes.
+/// No node takes more than [`WEIGHT_CAP`] times what the median node declares.
 fn cap_weights(mut nodes: Vec<NodeEntry>) -> Vec<NodeEntry> {
-    let mut weights: Vec<u32> = nodes.iter().map(|node| node.weight).collect();
-    weights.sort_unstable();
-    let median = weights.get(weights.len().saturating_sub(1) / 2).copied().unwrap_or(0);
+    let mut declared: Vec<u32> = nodes.iter().map(|node| node.capacity).collect();
+    declared.sort_unstable();
+    let median = declared.get(declared.len().saturating_sub(1) / 2).copied().unwrap_or(0);
     let cap = u32::try_from(WEIGHT_CAP * u64::from(median)).unwrap_or(u32::MAX).max(1);
     for node in &mut nodes {
-        node.weight = node.weight.clamp(1, cap);
+        node.weight = node.capacity.clamp(1, cap);
     }
     nodes
 }

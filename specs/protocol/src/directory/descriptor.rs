@@ -8,6 +8,7 @@ use crate::crypto::{BadSignature, PublicKey, SecretKey, Signature, Signed};
 use crate::id::{Digest, FamilyId, NetworkId, NodeId, StoreId};
 use crate::limits::{ADDRESSES_MAX, DESCRIPTOR_MAX};
 use crate::onion::{OnionKeyNumber, OnionPublicKey};
+use crate::time::Timestamp;
 use crate::{crypto, wire};
 
 const LABEL: &str = "enjambre/descriptor/1";
@@ -65,6 +66,13 @@ pub struct DescriptorParts {
 pub struct Descriptor {
     parts: DescriptorParts,
     signed: Signed,
+}
+
+impl DescriptorParts {
+    /// When it was made, by the node's clock.
+    pub const fn made(&self) -> Timestamp {
+        Timestamp::from_millis(self.sequence)
+    }
 }
 
 impl Descriptor {

@@ -44,7 +44,10 @@ pub struct NodeEntry {
     pub store: StoreId,
     /// Its family.
     pub family: Option<FamilyId>,
-    /// Share of paths it takes, relative to the others; at most four times the median.
+    /// What it declares as its capacity.
+    pub capacity: u32,
+    /// Share of paths it takes, relative to the others: its capacity, at least 1 and at most four
+    /// times the median.
     pub weight: u32,
     /// The height that listed it first.
     pub listed: u64,

@@ -16,6 +16,9 @@ const LABEL: &str = "enjambre/genesis/1";
 /// Epochs after which a document is late: a round or two may fail, three in a row hardly.
 const LATE_EPOCHS: u32 = 3;
 
+/// How far the clocks of a node and of the authorities may be apart when a descriptor is judged.
+const DESCRIPTOR_SLACK: Duration = Duration::from_secs(120);
+
 /// Signatures that make a document valid: floor(2n/3) + 1 of n authorities.
 pub const fn threshold(authorities: usize) -> usize {
     2 * authorities / 3 + 1
@@ -121,6 +124,19 @@ impl Params {
     /// that there is none is then not believed alone.
     pub fn is_late(&self, made: Timestamp, now: Timestamp) -> bool {
         now.saturating_since(made) > self.late_after()
+    }
+
+    /// How far from a document's time a descriptor may have been made to count for it: the time in
+    /// which a node that sends it each epoch is heard, and a margin for clocks.
+    pub const fn descriptor_window(&self) -> Duration {
+        self.late_after().saturating_add(DESCRIPTOR_SLACK)
+    }
+
+    /// Whether a descriptor made at `made` counts for a document of `time`. An older one may have
+    /// been taken back since; one of the future would stand above all that its node says until then.
+    pub fn is_fresh(&self, made: Timestamp, time: Timestamp) -> bool {
+        let apart = made.saturating_since(time).max(time.saturating_since(made));
+        apart <= self.descriptor_window()
     }
 
     fn check(&self) -> Result<(), GenesisError> {

@@ -38,6 +38,10 @@ impl World {
     }
 
     fn descriptor(&mut self, number: u8, sequence: u64, state: NodeState) -> Digest {
+        self.declared(number, sequence, state, 100)
+    }
+
+    fn declared(&mut self, number: u8, sequence: u64, state: NodeState, capacity: u32) -> Digest {
         let key = key(2, number);
         let parts = DescriptorParts {
             node: NodeId::from_bytes(*key.public().as_bytes()),
@@ -48,7 +52,7 @@ impl World {
             addresses: vec![SocketAddr::from(([127, number, 0, 1], 4000))],
             store: StoreId::from_bytes([number; 16]),
             family: None,
-            capacity: 100,
+            capacity,
         };
         let descriptor = Descriptor::sign(&key, &self.genesis.network(), parts);
         let digest = descriptor.digest();
@@ -154,6 +158,47 @@ fn a_descriptor_needs_more_than_f_reports() {
         world.derive(&reports).unwrap().nodes.len()
     };
     assert_eq!((count(1), count(2)), (12, 13));
+}
+
+#[test]
+fn descriptor_made_long_before_or_after_a_document_does_not_count() {
+    let mut world = world_of_twelve(1);
+    // Three epochs of 2 s and two minutes.
+    let (time, window) = (500_000, 126_000);
+    for (sequence, counts) in [
+        (time - window - 1, false),
+        (time - window, true),
+        (time + window, true),
+        (time + window + 1, false),
+    ] {
+        let news = world.descriptor(13, sequence, NodeState::Active);
+        let nodes = world.derive(&[world.report(0, time, &[news])]).unwrap().nodes;
+        assert_eq!(nodes.len(), if counts { 13 } else { 12 }, "{sequence}");
+    }
+    // So who has kept the descriptor of a node that has left does not bring it back.
+    let gone = world.descriptor(2, 400_000, NodeState::Retired);
+    world.advance(400_000, &[gone]);
+    let kept = world.chain[0].document().nodes.len();
+    assert_eq!((kept, world.chain[1].document().nodes.len()), (12, 11));
+    let again = world.descriptor(2, 1000, NodeState::Active);
+    world.advance(402_000, &[again]);
+    assert_eq!(world.chain[2].document().nodes.len(), 11);
+}
+
+#[test]
+fn weight_follows_the_declared_capacity_when_the_median_rises() {
+    let mut world = world_of_twelve(1);
+    let strong = world.declared(1, 6000, NodeState::Active, 1_000);
+    world.advance(7000, &[strong]);
+    let weight = |world: &World| {
+        let nodes = &world.chain.last().unwrap().document().nodes;
+        nodes.iter().map(|node| node.weight).max().unwrap()
+    };
+    assert_eq!(weight(&world), 400);
+    let others: Vec<Digest> =
+        (2..=12).map(|number| world.declared(number, 8000, NodeState::Active, 200)).collect();
+    world.advance(9000, &others);
+    assert_eq!(weight(&world), 800);
 }
 
 #[test]

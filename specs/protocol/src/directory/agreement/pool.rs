@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::directory::{Descriptor, Document, NodeState};
+use crate::directory::{Descriptor, Document, NodeState, Params};
 use crate::id::{Digest, NodeId};
 use crate::limits::NODES_MAX;
+use crate::time::Timestamp;
 
 /// What became of a descriptor that a node sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Admission {
     Known,
     /// The network has as many nodes as it can.
     Full,
+    /// It was made too long ago, or in the future.
+    Stale,
 }
 
 #[derive(Debug, Default)]
@@ -59,11 +62,21 @@ impl DescriptorPool {
         }
     }
 
-    /// The names of what is newer than the document, ascending, at most `limit`; they stay at hand
-    /// until the height is over. All authorities leave out the same when there are more.
-    pub(super) fn pin_news(&mut self, document: Option<&Document>, limit: usize) -> Vec<Digest> {
+    /// The names of what is newer than the document and counts at `time`, ascending, at most
+    /// `limit`; they stay at hand until the height is over. All authorities leave out the same when
+    /// there are more.
+    pub(super) fn pin_news(
+        &mut self,
+        document: Option<&Document>,
+        params: &Params,
+        time: Timestamp,
+        limit: usize,
+    ) -> Vec<Digest> {
         let news = self.newest.iter().filter(|(node, digest)| {
             let Some(parts) = self.held.get(digest).map(Descriptor::parts) else { return false };
+            if !params.is_fresh(parts.made(), time) {
+                return false;
+            }
             match document.and_then(|document| document.node(node)) {
                 Some(listed) => listed.sequence < parts.sequence,
                 None => parts.state == NodeState::Active,
@@ -76,10 +89,58 @@ impl DescriptorPool {
         news
     }
 
-    /// A height is over: only the newest of each node is kept.
-    pub(super) fn settle(&mut self) {
+    /// A height is over: only the newest of each node is kept, and of these what still counts at
+    /// `time`, so that nodes which fell silent hold no places.
+    pub(super) fn settle(&mut self, params: &Params, time: Timestamp) {
         self.pinned.clear();
+        let held = &self.held;
+        self.newest.retain(|_, digest| {
+            held.get(digest).is_some_and(|held| params.is_fresh(held.parts().made(), time))
+        });
         let newest: BTreeSet<Digest> = self.newest.values().copied().collect();
         self.held.retain(|digest, _| newest.contains(digest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::crypto::SecretKey;
+    use crate::directory::DescriptorParts;
+    use crate::id::{NetworkId, StoreId};
+    use crate::onion::{OnionKeyNumber, OnionPublicKey};
+
+    fn descriptor(number: u8, made: Timestamp) -> Descriptor {
+        let key = SecretKey::from_seed(&[number; 32]);
+        let parts = DescriptorParts {
+            node: NodeId::from_bytes(*key.public().as_bytes()),
+            sequence: made.as_millis(),
+            state: NodeState::Active,
+            onion_number: OnionKeyNumber::new(1),
+            onion_key: OnionPublicKey::from_bytes([number; 32]),
+            addresses: vec![SocketAddr::from(([127, 0, 0, 1], 4000))],
+            store: StoreId::from_bytes([number; 16]),
+            family: None,
+            capacity: 100,
+        };
+        Descriptor::sign(&key, &NetworkId::from_bytes([1; 32]), parts)
+    }
+
+    #[test]
+    fn nodes_that_fell_silent_hold_no_places_and_are_not_named() {
+        let (params, mut pool) = (Params::devnet(), DescriptorPool::default());
+        let then = Timestamp::from_secs(1_000);
+        let now = then.saturating_add(params.descriptor_window());
+        assert_eq!(pool.admit(descriptor(1, then)), Admission::Newest);
+        assert_eq!(pool.admit(descriptor(2, now)), Admission::Newest);
+        assert_eq!(pool.pin_news(None, &params, now, 9).len(), 2);
+        let later = now.saturating_add(params.epoch());
+        assert_eq!(pool.pin_news(None, &params, later, 9), [descriptor(2, now).digest()]);
+        pool.settle(&params, later);
+        assert_eq!((pool.newest.len(), pool.held.len()), (1, 1));
     }
 }

@@ -247,8 +247,13 @@ impl Network {
     }
 
     fn clock(&self, node: usize) -> Timestamp {
+        self.time().saturating_add(self.nodes[node].skew)
+    }
+
+    /// What a clock without a skew shows.
+    fn time(&self) -> Timestamp {
         let since = self.now.saturating_since(Instant::START);
-        Timestamp::from_millis(BIRTH).saturating_add(since + self.nodes[node].skew)
+        Timestamp::from_millis(BIRTH).saturating_add(since)
     }
 
     fn deliver(&mut self) {
@@ -309,7 +314,7 @@ impl Network {
         let [.., a, b] = self.published.to_be_bytes();
         let parts = DescriptorParts {
             node: NodeId::from_bytes(*key.public().as_bytes()),
-            sequence: 1,
+            sequence: self.time().as_millis(),
             state: NodeState::Active,
             onion_number: OnionKeyNumber::new(1),
             onion_key: OnionPublicKey::from_bytes(seed),
@@ -326,7 +331,9 @@ impl Network {
         for node in 0..self.nodes.len() {
             let place = self.nodes[node].place;
             if (place + n - first) % n < told {
-                self.nodes[node].machine.handle_descriptor(self.now, descriptor.clone());
+                let clock = self.clock(node);
+                let of = &mut self.nodes[node];
+                of.machine.handle_descriptor(self.now, clock, descriptor.clone());
                 self.drain(node);
             }
         }

@@ -193,6 +193,14 @@ impl Store for RocksStore {
         self.staged.clear();
     }
 
+    fn savepoint(&mut self) {
+        self.staged.savepoint();
+    }
+
+    fn undo(&mut self) {
+        self.staged.undo();
+    }
+
     fn has_room(&self) -> bool {
         !self.in_doubt && self.free_bytes().is_none_or(|free| free >= self.headroom)
     }

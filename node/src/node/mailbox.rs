@@ -65,6 +65,7 @@ pub(crate) struct Kept {
     messages: AtomicU64,
     bytes: AtomicU64,
     is_full: AtomicBool,
+    damaged: AtomicU64,
 }
 
 impl Kept {
@@ -86,6 +87,10 @@ impl Kept {
         self.messages.store(counters.messages, Ordering::Relaxed);
         let bytes = counters.messages_bytes.saturating_add(counters.chunks_bytes);
         self.bytes.store(bytes, Ordering::Relaxed);
+        let damaged = machine.mailboxes().damaged();
+        if self.damaged.swap(damaged, Ordering::Relaxed) < damaged {
+            tracing::error!(damaged, "rows of the database are damaged and were passed over");
+        }
         let is_full = !machine.mailboxes().store().has_room();
         match (self.is_full.swap(is_full, Ordering::Relaxed), is_full) {
             (false, true) => tracing::error!(

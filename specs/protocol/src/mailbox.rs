@@ -39,7 +39,7 @@ mod store;
 mod tests;
 mod verified;
 
-pub use accounts::{Counters, Kept, Mailboxes, Quota, Quotas, Swept};
+pub use accounts::{Counters, Kept, Mailboxes, Quota, Quotas, RANGES_MAX, Swept};
 pub use address::{ChunkHash, Cursor, MessageHash, Payload, ReceiptNonce, RecordSeq};
 pub use error::{ErrorKind, MailboxError, Unconfirmed};
 pub use machine::{

@@ -1,14 +1,19 @@
 //! Mailboxes on a store: tables, indexes, shares, and what a write does to them.
 //!
-//! Every method either does all it says, staged, or stages nothing and says why not. The one who
-//! owns it commits. A row is written with its entries in the indexes or not at all, because one
-//! commit holds both.
+//! Every method either does all it says, staged, or stages nothing and says why not: what a refused
+//! write had staged is undone, so that what others staged can be committed. The one who owns it
+//! commits. A row is written with its entries in the indexes or not at all, because one commit
+//! holds both.
 
 mod changes;
 mod chunks;
+mod ranges;
 mod read;
+mod shares;
 mod sweep;
 
+pub use shares::RANGES_MAX;
+use shares::{Charge, Growth, Kind, Usage};
 pub use sweep::Swept;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::identity::AccountId;
 use crate::mailbox::layout::{self, COUNTERS_KEY, Row};
 use crate::mailbox::{
-    MailboxError, NamespaceClass, Payload, RangeMarks, Record, RecordKey, RecordSeq, Scope,
-    StorageError, Store, Table,
+    MailboxError, Namespace, NamespaceClass, Payload, RangeMarks, Record, RecordKey, RecordSeq,
+    Scope, StorageError, Store, Table,
 };
 use crate::time::Timestamp;
 
@@ -88,13 +93,6 @@ pub struct Counters {
     last: RecordSeq,
 }
 
-/// What one account uses in one class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Usage {
-    bytes: u64,
-    rows: u64,
-}
-
 /// What a member knows of a record, and where it keeps it.
 #[derive(Debug, Default)]
 struct Known {
@@ -106,10 +104,10 @@ struct Known {
 enum Place {
     #[default]
     Nowhere,
-    /// Visible, with its data.
-    Message { seq: RecordSeq, data: Payload, cost: u64 },
-    /// Without data.
-    Shadow { cost: u64 },
+    /// Visible, with its data, and indexed by the time `due`.
+    Message { seq: RecordSeq, data: Payload, cost: u64, due: Timestamp },
+    /// Without data, and indexed by the time `due`.
+    Shadow { cost: u64, due: Timestamp },
 }
 
 /// A record with its name.
@@ -123,7 +121,7 @@ impl Known {
     const fn cost(&self) -> u64 {
         match self.place {
             Place::Nowhere => 0,
-            Place::Message { cost, .. } | Place::Shadow { cost } => cost,
+            Place::Message { cost, .. } | Place::Shadow { cost, .. } => cost,
         }
     }
 }
@@ -144,13 +142,16 @@ pub struct Mailboxes<S> {
     quotas: Quotas,
     counters: Counters,
     committed: Counters,
+    /// Whether ranges may wait for their records; see [`ranges`].
+    behind: bool,
+    damaged: u64,
 }
 
 impl<S: Store> Mailboxes<S> {
     /// Opens what is on `store`.
     pub fn open(store: S, quotas: Quotas) -> Result<Self, StorageError> {
         let counters = counters(&store)?;
-        Ok(Self { store, quotas, counters, committed: counters })
+        Ok(Self { store, quotas, counters, committed: counters, behind: true, damaged: 0 })
     }
 
     /// The store.
@@ -178,6 +179,10 @@ impl<S: Store> Mailboxes<S> {
         if !self.store.is_staged() {
             return Ok(());
         }
+        if let Err(error) = self.settle(ranges::SLICE_ROWS) {
+            self.rollback();
+            return Err(error);
+        }
         if self.counters != self.committed {
             let row = crate::wire::encode(&self.counters);
             self.store.put(Table::Meta, COUNTERS_KEY, row);
@@ -200,6 +205,24 @@ impl<S: Store> Mailboxes<S> {
     pub fn rollback(&mut self) {
         self.store.rollback();
         self.counters = self.committed;
+        self.behind = true;
+    }
+
+    /// Rows that were found damaged and passed over since this was opened.
+    pub const fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Does `act` whole, or undoes what it staged.
+    fn atomically<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let counters = self.counters;
+        self.store.savepoint();
+        let result = act(self);
+        if result.is_err() {
+            self.store.undo();
+            self.counters = counters;
+        }
+        result
     }
 
     /// Keeps a record, or joins what is said of it to what is known.
@@ -210,11 +233,21 @@ impl<S: Store> Mailboxes<S> {
         stated: Record,
         data: &[u8],
     ) -> Result<Kept, MailboxError> {
-        let known = self.known(key)?;
-        let marks = self.marks(key)?;
+        self.atomically(|this| this.try_keep(now, key, stated, data))
+    }
+
+    fn try_keep(
+        &mut self,
+        now: Timestamp,
+        key: &RecordKey,
+        stated: Record,
+        data: &[u8],
+    ) -> Result<Kept, MailboxError> {
+        let marks = self.marks(&key.account, key.namespace)?;
+        let known = self.known_at(now, key, &marks)?;
         let incoming = stated.owner_signed_at();
         let is_new = !matches!(known.place, Place::Message { .. });
-        let record = known.record.clone().merge(stated).shortened(&marks);
+        let record = known.record.clone().merge(stated).under(&marks);
         let class = key.namespace.class();
         let kept = match (record.expiry(), record.accepted_at()) {
             (Some(expiry), Some(accepted_at)) if expiry > now => Kept { expiry, accepted_at },
@@ -230,8 +263,12 @@ impl<S: Store> Mailboxes<S> {
             NamespaceClass::Inbox | NamespaceClass::Own => None,
         };
         if is_new {
-            let freed = replaced.as_ref().map_or(0, |keyed| keyed.known.cost());
-            self.admit(key, row.len() as u64 + ROW_COST, freed)?;
+            let replaced = replaced.as_ref().map_or(0, |keyed| keyed.known.cost());
+            let growth = Growth {
+                adds: Usage::row(row.len() as u64 + ROW_COST),
+                frees: Usage::place(replaced).and(Usage::place(known.cost())),
+            };
+            self.admit(&key.account, class.into(), Kind::Record, growth)?;
         }
         if let Some(old) = replaced {
             self.forget(&old.key, &old.known)?;
@@ -257,25 +294,6 @@ impl<S: Store> Mailboxes<S> {
         Ok(Some(current))
     }
 
-    /// Whether a new row fits the account's share, the node's, and the disk.
-    fn admit(&self, key: &RecordKey, cost: u64, freed: u64) -> Result<(), MailboxError> {
-        if !self.store.has_room() {
-            return Err(MailboxError::Disk);
-        }
-        let class = key.namespace.class();
-        let quota = self.quotas.of(class);
-        let usage = self.usage(&key.account, class)?;
-        let bytes = usage.bytes.saturating_sub(freed).saturating_add(cost);
-        if bytes > quota.bytes || usage.rows >= quota.rows {
-            return Err(MailboxError::Quota);
-        }
-        let total = self.counters.messages_bytes.saturating_add(cost);
-        if total > self.quotas.messages_bytes {
-            return Err(MailboxError::Disk);
-        }
-        Ok(())
-    }
-
     fn known(&self, key: &RecordKey) -> Result<Known, StorageError> {
         let by_hash = layout::by_hash(key);
         if let Some(seq) = self.store.get(Table::ByHash, &by_hash)? {
@@ -286,14 +304,56 @@ impl<S: Store> Mailboxes<S> {
             let bytes = self.store.get(Table::Messages, &place)?.ok_or(damaged)?;
             let cost = bytes.len() as u64 + ROW_COST;
             let Row { record, data, .. } = layout::read(Table::Messages, &bytes)?;
-            return Ok(Known { record, place: Place::Message { seq, data, cost } });
+            let due = record.expiry().unwrap_or_default();
+            return Ok(Known { record, place: Place::Message { seq, data, cost, due } });
         }
         let Some(bytes) = self.store.get(Table::Tombstones, &by_hash)? else {
             return Ok(Known::default());
         };
         let cost = bytes.len() as u64 + ROW_COST;
-        let record = layout::read(Table::Tombstones, &bytes)?;
-        Ok(Known { record, place: Place::Shadow { cost } })
+        let record: Record = layout::read(Table::Tombstones, &bytes)?;
+        let due = record.remembered_until();
+        Ok(Known { record, place: Place::Shadow { cost, due } })
+    }
+
+    /// What is known of a record at `now`. One that a range covers, or that has expired, leaves its
+    /// place whether or not it was swept: whatever comes later is a new record, behind no cursor.
+    fn known_at(
+        &mut self,
+        now: Timestamp,
+        key: &RecordKey,
+        marks: &RangeMarks,
+    ) -> Result<Known, StorageError> {
+        let Known { record, place } = self.known(key)?;
+        let known = Known { record: record.under(marks), place };
+        if !matches!(known.place, Place::Message { .. }) {
+            return Ok(known);
+        }
+        if known.record.is_covered(marks, key.namespace.class()) {
+            let rest = known.record.clone().statements();
+            self.shrink(now, key, &known, rest)
+        } else if known.record.expiry() <= Some(now) {
+            let rest = known.record.clone().under(&RangeMarks::default());
+            self.shrink(now, key, &known, rest)
+        } else {
+            Ok(known)
+        }
+    }
+
+    /// A record leaves its place; what the owner said about it stands longer.
+    fn shrink(
+        &mut self,
+        now: Timestamp,
+        key: &RecordKey,
+        known: &Known,
+        rest: Record,
+    ) -> Result<Known, StorageError> {
+        self.forget(key, known)?;
+        if !rest.is_stated() || rest.remembered_until() <= now {
+            return Ok(Known::default());
+        }
+        let place = self.write_shadow(key, &rest)?;
+        Ok(Known { record: rest, place })
     }
 
     fn marks_of(&self, account: &AccountId, scope: Scope) -> Result<RangeMarks, StorageError> {
@@ -303,10 +363,10 @@ impl<S: Store> Mailboxes<S> {
         }
     }
 
-    /// The range operations that reach a record.
-    fn marks(&self, key: &RecordKey) -> Result<RangeMarks, StorageError> {
-        let one = self.marks_of(&key.account, Scope::One(key.namespace))?;
-        Ok(one.merge(self.marks_of(&key.account, Scope::All)?))
+    /// The range operations that reach the records of a drawer.
+    fn marks(&self, account: &AccountId, namespace: Namespace) -> Result<RangeMarks, StorageError> {
+        let one = self.marks_of(account, Scope::One(namespace))?;
+        Ok(one.merge(self.marks_of(account, Scope::All)?))
     }
 
     /// Writes a visible record in the place it has, or a new one.
@@ -337,16 +397,17 @@ impl<S: Store> Mailboxes<S> {
     }
 
     /// Writes what is known of a record that has no data.
-    fn write_shadow(&mut self, key: &RecordKey, record: &Record) -> Result<(), StorageError> {
+    fn write_shadow(&mut self, key: &RecordKey, record: &Record) -> Result<Place, StorageError> {
         let place = layout::by_hash(key);
         let bytes = crate::wire::encode(record);
         let cost = bytes.len() as u64 + ROW_COST;
-        let until = record.remembered_until();
+        let due = record.remembered_until();
         self.store.put(Table::Tombstones, &place, bytes);
-        let index = layout::expiry(until, Table::Tombstones, &place);
+        let index = layout::expiry(due, Table::Tombstones, &place);
         self.store.put(Table::Expiry, &index, Vec::new());
         self.counters.tombstones += 1;
-        self.charge(&key.account, key.namespace.class(), Charge::Comes(cost))
+        self.charge(&key.account, key.namespace.class(), Charge::Comes(cost))?;
+        Ok(Place::Shadow { cost, due })
     }
 
     /// Removes a record's rows and index entries, whichever it has.
@@ -355,61 +416,22 @@ impl<S: Store> Mailboxes<S> {
         let by_hash = layout::by_hash(key);
         match known.place {
             Place::Nowhere => Ok(()),
-            Place::Message { seq, cost, .. } => {
+            Place::Message { seq, cost, due, .. } => {
                 let place = layout::message(&key.account, key.namespace, seq);
-                let expiry = known.record.expiry().unwrap_or_default();
                 self.store.remove(Table::Messages, &place);
                 self.store.remove(Table::ByHash, &by_hash);
-                self.store.remove(Table::Expiry, &layout::expiry(expiry, Table::Messages, &place));
+                self.store.remove(Table::Expiry, &layout::expiry(due, Table::Messages, &place));
                 self.counters.messages = self.counters.messages.saturating_sub(1);
                 self.charge(&key.account, class, Charge::Goes(cost))
             }
-            Place::Shadow { cost } => {
-                let until = known.record.remembered_until();
-                let index = layout::expiry(until, Table::Tombstones, &by_hash);
+            Place::Shadow { cost, due } => {
+                let index = layout::expiry(due, Table::Tombstones, &by_hash);
                 self.store.remove(Table::Tombstones, &by_hash);
                 self.store.remove(Table::Expiry, &index);
                 self.counters.tombstones = self.counters.tombstones.saturating_sub(1);
                 self.charge(&key.account, class, Charge::Goes(cost))
             }
         }
-    }
-
-    fn usage(&self, account: &AccountId, class: NamespaceClass) -> Result<Usage, StorageError> {
-        match self.store.get(Table::Meta, &layout::usage(account, class))? {
-            Some(bytes) => layout::read(Table::Meta, &bytes),
-            None => Ok(Usage::default()),
-        }
-    }
-
-    /// Counts a row that comes or goes.
-    fn charge(
-        &mut self,
-        account: &AccountId,
-        class: NamespaceClass,
-        row: Charge,
-    ) -> Result<(), StorageError> {
-        let mut usage = self.usage(account, class)?;
-        let total = &mut self.counters.messages_bytes;
-        match row {
-            Charge::Comes(cost) => {
-                usage.bytes = usage.bytes.saturating_add(cost);
-                usage.rows = usage.rows.saturating_add(1);
-                *total = total.saturating_add(cost);
-            }
-            Charge::Goes(cost) => {
-                usage.bytes = usage.bytes.saturating_sub(cost);
-                usage.rows = usage.rows.saturating_sub(1);
-                *total = total.saturating_sub(cost);
-            }
-        }
-        let key = layout::usage(account, class);
-        if usage == Usage::default() {
-            self.store.remove(Table::Meta, &key);
-        } else {
-            self.store.put(Table::Meta, &key, crate::wire::encode(&usage));
-        }
-        Ok(())
     }
 }
 
@@ -418,11 +440,4 @@ fn counters(store: &impl Store) -> Result<Counters, StorageError> {
         Some(bytes) => layout::read(Table::Meta, &bytes),
         None => Ok(Counters::default()),
     }
-}
-
-/// A row that comes or goes, with its cost in bytes.
-#[derive(Clone, Copy, Debug)]
-enum Charge {
-    Comes(u64),
-    Goes(u64),
 }

@@ -17,6 +17,7 @@ pub fn check<S: Store>(mut open: impl FnMut(Option<S>) -> S) {
     staged_rows_are_read_but_do_not_survive_a_crash(&mut open);
     committed_rows_survive_and_the_id_stays(&mut open);
     rollback_leaves_what_was_committed(&mut open);
+    undo_drops_what_was_staged_since_the_savepoint(&mut open);
     scan_ascends_within_its_bounds_and_sees_staged_rows(&mut open);
     scan_crosses_accounts_and_namespaces(&mut open);
     tables_are_apart(&mut open);
@@ -93,6 +94,29 @@ fn rollback_leaves_what_was_committed<S: Store>(open: Open<'_, S>) {
     must(store.commit());
     let store = open(Some(store));
     assert_eq!(rows(&store, Table::Meta, b"a", b"c"), [(b"a".to_vec(), b"1".to_vec())]);
+}
+
+fn undo_drops_what_was_staged_since_the_savepoint<S: Store>(open: Open<'_, S>) {
+    let mut store = open(None);
+    store.put(Table::Meta, b"a", b"1".to_vec());
+    store.put(Table::Meta, b"b", b"1".to_vec());
+    must(store.commit());
+    store.put(Table::Meta, b"a", b"2".to_vec());
+    store.savepoint();
+    store.put(Table::Meta, b"a", b"3".to_vec());
+    store.put(Table::Meta, b"a", b"4".to_vec());
+    store.remove(Table::Meta, b"b");
+    store.put(Table::Meta, b"c", b"5".to_vec());
+    store.undo();
+    let expected = [(b"a".to_vec(), b"2".to_vec()), (b"b".to_vec(), b"1".to_vec())];
+    assert_eq!(rows(&store, Table::Meta, b"a", b"d"), expected, "what was staged before stays");
+    must(store.commit());
+    store.savepoint();
+    store.put(Table::Meta, b"a", b"6".to_vec());
+    store.undo();
+    assert!(!store.is_staged(), "nothing is left to commit");
+    let store = open(Some(store));
+    assert_eq!(rows(&store, Table::Meta, b"a", b"d"), expected);
 }
 
 fn scan_ascends_within_its_bounds_and_sees_staged_rows<S: Store>(open: Open<'_, S>) {

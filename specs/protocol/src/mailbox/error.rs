@@ -125,7 +125,7 @@ pub enum MailboxError {
     #[error("not authorised")]
     Unauthorised,
     /// The account's share is used up.
-    #[error("the mailbox is full")]
+    #[error("the account's share of this node is used up")]
     Quota,
     /// The node is out of room.
     #[error("this node is out of disk space: ask another member")]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::AccountId;
 use crate::mailbox::{
-    ChunkHash, MessageHash, Namespace, NamespaceClass, Payload, Record, RecordKey, RecordSeq,
-    Scope, StorageError, Table, TokenBody,
+    ChunkHash, MessageHash, Namespace, Payload, Record, RecordKey, RecordSeq, Scope, StorageError,
+    Table, TokenBody,
 };
 use crate::time::Timestamp;
 use crate::wire;
@@ -74,6 +74,7 @@ pub(super) const fn expiry_tag(table: Table) -> u8 {
         Table::Messages => 0,
         Table::Tombstones => 1,
         Table::Chunks => 2,
+        Table::Revocations => 3,
         _ => u8::MAX,
     }
 }
@@ -88,15 +89,45 @@ pub(super) fn expiry(at: Timestamp, table: Table, key: &[u8]) -> Vec<u8> {
     index
 }
 
-pub(super) fn usage(account: &AccountId, class: NamespaceClass) -> Vec<u8> {
+pub(super) fn usage(account: &AccountId, share: u8) -> Vec<u8> {
     let mut key = b"usage/".to_vec();
     key.extend_from_slice(&account.to_bytes());
-    key.push(match class {
-        NamespaceClass::Inbox => 0,
-        NamespaceClass::Outbox => 1,
-        NamespaceClass::Own => 2,
-    });
+    key.push(share);
     key
+}
+
+/// Where ranges stand that wait for their records.
+pub(super) const WAITING: &[u8] = b"waiting/";
+
+/// A range that waits for its records: account 33 ‖ scope 3.
+pub(super) fn waiting(account: &AccountId, scope: Scope) -> Vec<u8> {
+    let mut key = WAITING.to_vec();
+    key.extend_from_slice(&marks(account, scope));
+    key
+}
+
+/// All message keys of a scope begin with this.
+pub(super) fn scope_prefix(account: &AccountId, scope: Scope) -> Vec<u8> {
+    match scope {
+        Scope::One(namespace) => drawer(account, namespace),
+        Scope::All => account.to_bytes().to_vec(),
+    }
+}
+
+/// The scope of a range that waits, from its key.
+pub(super) fn parse_waiting(key: &[u8]) -> Option<(AccountId, Scope)> {
+    parse_marks(key.strip_prefix(WAITING)?)
+}
+
+/// The scope of marks, from their key.
+pub(super) fn parse_marks(key: &[u8]) -> Option<(AccountId, Scope)> {
+    let (account, scope) = key.split_first_chunk::<33>()?;
+    let scope = match *scope {
+        [0, low, high] => Scope::One(Namespace::new(i16::from_le_bytes([low, high]))),
+        [1, 0, 0] => Scope::All,
+        _ => return None,
+    };
+    Some((AccountId::from_bytes(account).ok()?, scope))
 }
 
 /// The first key after all that begin with `prefix`.

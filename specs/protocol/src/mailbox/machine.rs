@@ -200,7 +200,6 @@ pub struct MemberMachine<S> {
     writes: BTreeMap<CallId, Write>,
     deadlines: VecDeque<(Instant, CallId)>,
     staged: Vec<Staged>,
-    poison: Option<StorageError>,
     reads: Vec<Queued>,
     transmits: VecDeque<Transmit>,
     next_call: u64,
@@ -229,7 +228,6 @@ impl<S: Store> MemberMachine<S> {
             writes: BTreeMap::new(),
             deadlines: VecDeque::new(),
             staged: Vec::new(),
-            poison: None,
             reads: Vec::new(),
             transmits: VecDeque::new(),
             next_call: 0,
@@ -285,13 +283,10 @@ impl<S: Store> MemberMachine<S> {
 
     /// Puts all that is staged on disk, with one sync, and answers what waited for it.
     pub fn commit(&mut self, now: Now) {
-        let result = match self.poison.take() {
-            Some(error) => {
-                self.mailboxes.rollback();
-                Err(error)
-            }
-            None => self.mailboxes.commit(),
-        };
+        let result = self.mailboxes.commit();
+        if self.mailboxes.is_behind() {
+            self.sweep_at = self.sweep_at.min(now.instant.saturating_add(SWEEP_AGAIN));
+        }
         for staged in core::mem::take(&mut self.staged) {
             self.release(staged, &result);
         }
@@ -329,11 +324,8 @@ impl<S: Store> MemberMachine<S> {
             let swept = self.mailboxes.sweep(self.certain(now.clock), SWEEP_ROWS);
             let pause = match swept {
                 Ok(swept) if swept.more => SWEEP_AGAIN,
-                Ok(_) => SWEEP_EVERY,
-                Err(error) => {
-                    self.poison = Some(error);
-                    SWEEP_EVERY
-                }
+                // What it had staged is whole rows; the next sweep goes on where it broke off.
+                Ok(_) | Err(_) => SWEEP_EVERY,
             };
             self.sweep_at = now.instant.saturating_add(pause);
         }

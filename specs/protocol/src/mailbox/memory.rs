@@ -15,12 +15,20 @@ pub struct MemoryStore {
     bytes: usize,
     staged: Overlay,
     growth: usize,
+    growth_before: usize,
 }
 
 impl MemoryStore {
     /// An empty store of this name.
     pub const fn new(id: StoreId) -> Self {
-        Self { id, rows: BTreeMap::new(), bytes: 0, staged: Overlay::new(), growth: 0 }
+        Self {
+            id,
+            rows: BTreeMap::new(),
+            bytes: 0,
+            staged: Overlay::new(),
+            growth: 0,
+            growth_before: 0,
+        }
     }
 
     /// Bytes of all committed keys and values.
@@ -92,6 +100,16 @@ impl Store for MemoryStore {
         self.growth = 0;
     }
 
+    fn savepoint(&mut self) {
+        self.staged.savepoint();
+        self.growth_before = self.growth;
+    }
+
+    fn undo(&mut self) {
+        self.staged.undo();
+        self.growth = self.growth_before;
+    }
+
     fn has_room(&self) -> bool {
         true
     }
@@ -104,6 +122,7 @@ impl Store for MemoryStore {
 pub struct FaultyStore {
     inner: MemoryStore,
     commits: u64,
+    written: u64,
     fail_at: Option<u64>,
     capacity: Option<usize>,
     headroom: usize,
@@ -112,7 +131,8 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// A store without faults, yet.
     pub const fn new(id: StoreId) -> Self {
-        Self { inner: MemoryStore::new(id), commits: 0, fail_at: None, capacity: None, headroom: 0 }
+        let inner = MemoryStore::new(id);
+        Self { inner, commits: 0, written: 0, fail_at: None, capacity: None, headroom: 0 }
     }
 
     /// Lets the `k`-th commit from now fail, 1 being the next.
@@ -130,6 +150,11 @@ impl FaultyStore {
     /// Loses power: everything that was not committed is gone.
     pub fn crash(&mut self) {
         self.inner.rollback();
+    }
+
+    /// Rows and removals staged so far.
+    pub const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Commits so far, failed ones included: syncs of a real disk.
@@ -158,10 +183,12 @@ impl Store for FaultyStore {
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.written += 1;
         self.inner.put(table, key, value);
     }
 
     fn remove(&mut self, table: Table, key: &[u8]) {
+        self.written += 1;
         self.inner.remove(table, key);
     }
 
@@ -186,6 +213,14 @@ impl Store for FaultyStore {
 
     fn rollback(&mut self) {
         self.inner.rollback();
+    }
+
+    fn savepoint(&mut self) {
+        self.inner.savepoint();
+    }
+
+    fn undo(&mut self) {
+        self.inner.undo();
     }
 
     fn has_room(&self) -> bool {

@@ -184,7 +184,13 @@ impl Op {
                 }
                 Scope::One(_) | Scope::All => Some(Rights::WRITE),
             },
-            Self::Expire { mode: ExpiryMode::Extend, .. } => Some(Rights::WRITE),
+            Self::Expire { mode: ExpiryMode::Extend, .. } => match scope {
+                // What is said of unknown records takes places that the account's keys need.
+                Scope::One(namespace) if namespace.class() == NamespaceClass::Outbox => {
+                    Some(Rights::WRITE.with(Rights::DELETE))
+                }
+                Scope::One(_) | Scope::All => Some(Rights::WRITE),
+            },
             Self::Expire { .. } => Some(Rights::WRITE.with(Rights::DELETE)),
             Self::Delete { .. }
             | Self::DeleteAll

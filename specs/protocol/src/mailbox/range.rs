@@ -5,15 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mailbox::record::{TOMBSTONE_LIFE, TOMBSTONE_MARGIN, newest};
+use crate::mailbox::record::{TOMBSTONE_LIFE, TOMBSTONE_MARGIN, newest_ranges};
 use crate::mailbox::{Mutation, Op};
 use crate::time::Timestamp;
 
 /// The range operations in force for one scope of an account.
 ///
 /// Of range tombstones the one that reaches furthest counts; it covers all that the others do. Of
-/// range expiries the newest [`super::EXPIRIES_MAX`] are kept. Both are maxima, so that merging is
-/// commutative, associative and idempotent.
+/// range expiries the newest [`super::EXPIRIES_MAX`] are kept, and of those signed at one time the one
+/// that ends soonest. All are maxima, so that merging is commutative, associative and idempotent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeMarks {
     delete: Option<Mutation>,
@@ -42,7 +42,7 @@ impl RangeMarks {
         };
         let mut expiries = self.expiries;
         expiries.extend(other.expiries);
-        Self { delete, expiries: newest(expiries) }
+        Self { delete, expiries: newest_ranges(expiries) }
     }
 
     /// Everything accepted up to here is deleted, unless the owner signed a later store.

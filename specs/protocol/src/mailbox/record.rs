@@ -10,7 +10,7 @@
 //! | `latest`: the stamp with the last acceptance | maximum of (accepted-at, whole stamp) |
 //! | `longest`: the stamp with the last expiry | maximum of (expiry, whole stamp) |
 //! | `owner`: the owner's signed store | maximum of (signed time, digest) |
-//! | `expiries`: signed expiry operations | union; what is older than the last *set* is dropped, then all but the newest [`EXPIRIES_MAX`] |
+//! | `expiries`: signed expiry operations | union; what is older than the last *set* is dropped, then all but the newest [`EXPIRIES_MAX`]; beside them the newest range expiries that reach the last acceptance |
 //! | `tombstone`: the owner's signed delete | maximum of (signed time, digest) |
 //!
 //! # Invariants
@@ -78,13 +78,14 @@ impl Record {
     /// Joins two members' knowledge of one record.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
+        let latest = self.latest.max(other.latest); // Accepted-at is a stamp's first field.
         let mut expiries = self.expiries;
         expiries.extend(other.expiries);
         Self {
-            latest: self.latest.max(other.latest), // Accepted-at is a stamp's first field.
+            latest,
             longest: longer(self.longest, other.longest),
             owner: later(self.owner, other.owner),
-            expiries: newest(expiries),
+            expiries: reaching(expiries, latest.map(|stamp| stamp.accepted_at)),
             tombstone: later(self.tombstone, other.tombstone),
         }
     }
@@ -115,8 +116,8 @@ impl Record {
     }
 
     /// Whether the owner said something about it that must be remembered after it is gone.
-    pub const fn is_stated(&self) -> bool {
-        self.tombstone.is_some() || !self.expiries.is_empty()
+    pub fn is_stated(&self) -> bool {
+        self.tombstone.is_some() || self.expiries.iter().any(|m| !is_range(m))
     }
 
     /// Whether the owner deleted it, by its hash, and has not signed a later store since.
@@ -135,13 +136,27 @@ impl Record {
         self.is_accepted() && seen && self.owner_signed_at() <= Some(upto)
     }
 
-    /// Applies the range expiries that reach this record.
+    /// This record under these range operations, in place of those it was under before: the range
+    /// expiries that reach its last acceptance count, and expiry operations that were signed up to
+    /// the time that a range delete covers do not.
     #[must_use]
-    pub fn shortened(self, marks: &RangeMarks) -> Self {
-        let Some(accepted_at) = self.accepted_at() else { return self };
-        let reaching = marks.expiries().filter(|m| accepted_at <= m.signed_at());
-        let expiries = reaching.cloned().collect();
-        self.merge(Self { expiries: newest(expiries), ..Self::default() })
+    pub fn under(self, marks: &RangeMarks) -> Self {
+        let upto = marks.deleted_upto();
+        let mut expiries = self.expiries;
+        expiries.retain(|m| !is_range(m) && Some(m.signed_at()) > upto);
+        if self.latest.is_some() {
+            expiries.extend(marks.expiries().cloned());
+        }
+        let accepted_at = self.latest.map(|stamp| stamp.accepted_at);
+        Self { expiries: reaching(expiries, accepted_at), ..self }
+    }
+
+    /// What the owner said about it, but for stores: what stays of a record that a range covers.
+    #[must_use]
+    pub fn statements(self) -> Self {
+        let mut expiries = self.expiries;
+        expiries.retain(|m| !is_range(m));
+        Self { expiries, tombstone: self.tombstone, ..Self::default() }
     }
 
     /// When it goes: the last expiry any member stamped, then the owner's operations in the order
@@ -149,7 +164,10 @@ impl Record {
     pub fn expiry(&self) -> Option<Timestamp> {
         let from = self.owner_signed_at();
         let stamped = self.longest?.expiry;
+        let accepted_at = self.accepted_at();
+        let reaches = |m: &&Mutation| !is_range(m) || accepted_at <= Some(m.signed_at());
         let operations = self.expiries.iter().filter(|m| Some(m.signed_at()) >= from);
+        let operations = operations.filter(reaches);
         Some(operations.fold(stamped, |expiry, mutation| match mutation.op {
             Op::Expire { mode: ExpiryMode::Set, expiry: to, .. } => to,
             Op::Expire { mode: ExpiryMode::Shorten, expiry: to, .. }
@@ -177,6 +195,37 @@ impl Record {
 fn longer(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
     let key = |stamp: Stamp| (stamp.expiry, stamp);
     if one.map(key) >= other.map(key) { one } else { other }
+}
+
+const fn is_range(mutation: &Mutation) -> bool {
+    matches!(mutation.op, Op::ExpireAll { .. })
+}
+
+/// The operations on the record by the set's rule, and by the same rule the range expiries that
+/// reach its last acceptance. Apart, so that neither pushes out the other: which ranges reach it
+/// changes with the acceptance.
+fn reaching(expiries: Vec<Mutation>, accepted_at: Option<Timestamp>) -> Vec<Mutation> {
+    let (mut ranges, own): (Vec<_>, Vec<_>) = expiries.into_iter().partition(is_range);
+    ranges.retain(|m| accepted_at <= Some(m.signed_at()));
+    let mut both = newest(own);
+    both.extend(newest_ranges(ranges));
+    both.sort_by_cached_key(Mutation::order);
+    both
+}
+
+/// The rule of range expiries: of those signed at one time the one that ends soonest, then all but
+/// the newest few.
+pub(crate) fn newest_ranges(operations: Vec<Mutation>) -> Vec<Mutation> {
+    let ends = |m: &Mutation| match m.op {
+        Op::ExpireAll { expiry } => expiry,
+        _ => Timestamp::EPOCH,
+    };
+    let mut keyed: Vec<_> =
+        operations.into_iter().map(|m| ((m.signed_at(), ends(&m), m.digest()), m)).collect();
+    keyed.sort_by_key(|(order, _)| *order);
+    keyed.dedup_by_key(|((signed_at, ..), _)| *signed_at);
+    keyed.drain(..keyed.len().saturating_sub(EXPIRIES_MAX));
+    keyed.into_iter().map(|(_, m)| m).collect()
 }
 
 /// The set's rule: what precedes the last *set* is dropped, then all but the newest few.

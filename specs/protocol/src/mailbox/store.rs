@@ -121,6 +121,12 @@ pub trait Store {
     /// Drops what is staged.
     fn rollback(&mut self);
 
+    /// What is staged from here on can be undone, until the next savepoint, commit or rollback.
+    fn savepoint(&mut self);
+
+    /// Drops what was staged since the savepoint.
+    fn undo(&mut self);
+
     /// Whether the disk has room for what is not urgent. While it has none, records are refused
     /// and deletes still work, on the room that is kept for them.
     fn has_room(&self) -> bool;
@@ -132,17 +138,42 @@ type Key = (Table, Vec<u8>);
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
     rows: BTreeMap<Key, Option<Vec<u8>>>,
+    /// What the rows staged since the savepoint replaced, oldest first.
+    replaced: Vec<Replaced>,
+}
+
+#[derive(Clone, Debug)]
+struct Replaced {
+    key: Key,
+    staged: Option<Option<Vec<u8>>>,
 }
 
 impl Overlay {
     /// Nothing staged.
     pub const fn new() -> Self {
-        Self { rows: BTreeMap::new() }
+        Self { rows: BTreeMap::new(), replaced: Vec::new() }
     }
 
     /// Stages a row, or with `None` the removal of one.
     pub fn stage(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
-        self.rows.insert((table, key.to_vec()), value);
+        let key = (table, key.to_vec());
+        let staged = self.rows.insert(key.clone(), value);
+        self.replaced.push(Replaced { key, staged });
+    }
+
+    /// What is staged from here on can be undone.
+    pub fn savepoint(&mut self) {
+        self.replaced.clear();
+    }
+
+    /// Drops what was staged since the savepoint.
+    pub fn undo(&mut self) {
+        for Replaced { key, staged } in self.replaced.drain(..).rev() {
+            match staged {
+                Some(value) => self.rows.insert(key, value),
+                None => self.rows.remove(&key),
+            };
+        }
     }
 
     /// What is staged for a key: `None` nothing, `Some(None)` its removal.
@@ -158,6 +189,7 @@ impl Overlay {
 
     /// Takes everything, in ascending order of table and key.
     pub fn take(&mut self) -> impl Iterator<Item = (Table, Vec<u8>, Option<Vec<u8>>)> + use<> {
+        self.replaced.clear();
         core::mem::take(&mut self.rows).into_iter().map(|((table, key), value)| (table, key, value))
     }
 
@@ -169,6 +201,7 @@ impl Overlay {
     /// Drops everything.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.replaced.clear();
     }
 
     /// Visits staged rows merged with `committed`, which must ascend and lie in the range.

@@ -8,5 +8,8 @@ mod coordinator;
 mod crdt;
 mod faults;
 mod net;
+mod order;
+mod ranges;
+mod shares;
 mod swarm;
 mod vectors;

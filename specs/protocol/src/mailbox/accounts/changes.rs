@@ -2,18 +2,16 @@
 
 use core::ops::ControlFlow;
 
-use super::{Keyed, Mailboxes, Place};
+use super::shares::{Share, TOKENS_MAX};
+use super::{Charge, Growth, Kind, Mailboxes, Place, ROW_COST, Usage};
 use crate::identity::AccountId;
 use crate::mailbox::layout;
 use crate::mailbox::{
-    MailboxError, Mutation, NamespaceClass, Op, REVOKED_MAX, RangeMarks, Record, RecordKey, Scope,
-    StorageError, Store, Table, TokenBody,
+    MailboxError, Mutation, Op, REVOKED_MAX, RangeMarks, Record, RecordKey, Scope, StorageError,
+    Store, TOMBSTONE_LIFE, TOMBSTONE_MARGIN, Table, TokenBody,
 };
 use crate::time::Timestamp;
 use crate::wire;
-
-/// Tokens of one account with a word on them, revoked or restored.
-const TOKENS_MAX: usize = 4 * REVOKED_MAX;
 
 impl<S: Store> Mailboxes<S> {
     /// Applies one signed operation. The same one twice, or late, does nothing more.
@@ -24,21 +22,41 @@ impl<S: Store> Mailboxes<S> {
         scope: Scope,
         mutation: Mutation,
     ) -> Result<(), MailboxError> {
-        match (mutation.op, scope) {
-            (Op::Delete { hash } | Op::Expire { hash, .. }, Scope::One(namespace)) => {
-                let key = RecordKey { account: *account, namespace, hash };
-                let stated = Record::stated(mutation).ok_or(MailboxError::Malformed)?;
-                self.state(now, &key, stated)
+        self.apply_all(now, account, scope, &[mutation])
+    }
+
+    /// Applies the operations of one change, all or none of them.
+    pub fn apply_all(
+        &mut self,
+        now: Timestamp,
+        account: &AccountId,
+        scope: Scope,
+        changes: &[Mutation],
+    ) -> Result<(), MailboxError> {
+        self.atomically(|this| {
+            let mut ranges = RangeMarks::default();
+            for mutation in changes {
+                match (mutation.op, scope) {
+                    (Op::Delete { hash } | Op::Expire { hash, .. }, Scope::One(namespace)) => {
+                        let key = RecordKey { account: *account, namespace, hash };
+                        let stated = Record::stated(mutation.clone());
+                        this.state(now, &key, stated.ok_or(MailboxError::Malformed)?)?;
+                    }
+                    (Op::DeleteAll | Op::DeleteBefore { .. } | Op::ExpireAll { .. }, _) => {
+                        let stated = RangeMarks::stated(mutation.clone());
+                        ranges = ranges.merge(stated.ok_or(MailboxError::Malformed)?);
+                    }
+                    (Op::Revoke { token } | Op::Restore { token }, Scope::All) => {
+                        this.revoke(now, account, token, mutation)?;
+                    }
+                    _ => return Err(MailboxError::Malformed),
+                }
             }
-            (Op::DeleteAll | Op::DeleteBefore { .. } | Op::ExpireAll { .. }, scope) => {
-                let stated = RangeMarks::stated(mutation).ok_or(MailboxError::Malformed)?;
-                self.mark(now, account, scope, stated)
+            if ranges == RangeMarks::default() {
+                return Ok(());
             }
-            (Op::Revoke { token } | Op::Restore { token }, Scope::All) => {
-                self.revoke(account, token, &mutation)
-            }
-            _ => Err(MailboxError::Malformed),
-        }
+            this.mark(now, account, scope, ranges)
+        })
     }
 
     /// Joins what is said about one record, which may not have arrived yet.
@@ -48,21 +66,30 @@ impl<S: Store> Mailboxes<S> {
         key: &RecordKey,
         stated: Record,
     ) -> Result<(), MailboxError> {
-        let known = self.known(key)?;
-        let record = known.record.clone().merge(stated);
+        let marks = self.marks(&key.account, key.namespace)?;
+        let known = self.known_at(now, key, &marks)?;
+        let record = known.record.clone().merge(stated).under(&marks);
         if record == known.record || record.remembered_until() <= now {
             return Ok(());
         }
+        let share = key.namespace.class().into();
+        let frees = Usage::place(known.cost());
         match &known.place {
             Place::Message { data, .. } if !record.is_deleted() => {
                 let expiry = record.expiry().unwrap_or_default();
                 let row = layout::Row { hash: key.hash, record, data: data.clone() };
                 let bytes = wire::encode(&row);
+                let growth = Growth { adds: Usage::row(bytes.len() as u64 + ROW_COST), frees };
+                self.admit(&key.account, share, Kind::Statement, growth)?;
                 self.write_message(key, &known, bytes, expiry)?;
             }
             place => {
-                if matches!(place, Place::Nowhere) {
-                    self.admit_shadow(&key.account, key.namespace.class())?;
+                let record = record.under(&RangeMarks::default());
+                // What is here may always be deleted: it makes room.
+                if !matches!(place, Place::Message { .. }) {
+                    let cost = wire::encode(&record).len() as u64 + ROW_COST;
+                    let growth = Growth { adds: Usage::row(cost), frees };
+                    self.admit(&key.account, share, Kind::Statement, growth)?;
                 }
                 self.forget(key, &known)?;
                 self.write_shadow(key, &record)?;
@@ -71,76 +98,19 @@ impl<S: Store> Mailboxes<S> {
         Ok(())
     }
 
-    /// A tombstone counts, but may overdraw the account's rows to twice, so that a full mailbox
-    /// can be emptied; disk room is kept for it.
-    fn admit_shadow(&self, account: &AccountId, class: NamespaceClass) -> Result<(), MailboxError> {
-        let rows = self.usage(account, class)?.rows;
-        if rows >= self.quotas.of(class).rows.saturating_mul(2) {
-            return Err(MailboxError::Quota);
-        }
-        Ok(())
-    }
-
-    /// Joins a range operation and applies it to the records that are here.
-    fn mark(
-        &mut self,
-        now: Timestamp,
-        account: &AccountId,
-        scope: Scope,
-        stated: RangeMarks,
-    ) -> Result<(), MailboxError> {
-        let known = self.marks_of(account, scope)?;
-        let marks = known.clone().merge(stated);
-        if marks == known || marks.remembered_until() <= now {
-            return Ok(());
-        }
-        let place = layout::marks(account, scope);
-        let index = |marks: &RangeMarks| {
-            layout::expiry(marks.remembered_until(), Table::Tombstones, &place)
-        };
-        self.store.remove(Table::Expiry, &index(&known));
-        self.store.put(Table::Expiry, &index(&marks), Vec::new());
-        self.store.put(Table::Tombstones, &place, wire::encode(&marks));
-        let prefix = match scope {
-            Scope::One(namespace) => layout::drawer(account, namespace),
-            Scope::All => account.to_bytes().to_vec(),
-        };
-        for keyed in self.collect(&prefix, &layout::after(&prefix), usize::MAX)? {
-            self.apply_marks(&keyed, &marks)?;
-        }
-        Ok(())
-    }
-
-    fn apply_marks(&mut self, keyed: &Keyed, marks: &RangeMarks) -> Result<(), StorageError> {
-        let Keyed { key, known } = keyed;
-        if known.record.is_covered(marks, key.namespace.class()) {
-            self.forget(key, known)?;
-            // An older tombstone still stands against stores that the range does not reach.
-            if known.record.tombstone().is_some() {
-                self.write_shadow(key, &known.record)?;
-            }
-            return Ok(());
-        }
-        let record = known.record.clone().shortened(marks);
-        let Place::Message { data, .. } = &known.place else { return Ok(()) };
-        if record == known.record {
-            return Ok(());
-        }
-        let expiry = record.expiry().unwrap_or_default();
-        let row = layout::Row { hash: key.hash, record, data: data.clone() };
-        self.write_message(key, known, wire::encode(&row), expiry)
-    }
-
     /// Keeps the owner's latest word on a token.
     fn revoke(
         &mut self,
+        now: Timestamp,
         account: &AccountId,
         token: TokenBody,
         mutation: &Mutation,
     ) -> Result<(), MailboxError> {
         let words = self.words(account)?;
         let known = words.iter().find(|word| word.token == token);
-        if known.is_some_and(|word| word.mutation.order() >= mutation.order()) {
+        if known.is_some_and(|word| word.mutation.order() >= mutation.order())
+            || goes_at(mutation).is_some_and(|at| at <= now)
+        {
             return Ok(());
         }
         let others = || words.iter().filter(|word| word.token != token);
@@ -149,12 +119,50 @@ impl<S: Store> Mailboxes<S> {
         if (revokes && revoked >= REVOKED_MAX) || others().count() >= TOKENS_MAX {
             return Err(MailboxError::Quota);
         }
-        self.store.put(
-            Table::Revocations,
-            &layout::revocation(account, &token),
-            wire::encode(mutation),
-        );
+        let old = known.map_or(0, |word| cost(&word.mutation));
+        let growth = Growth { adds: Usage::row(cost(mutation)), frees: Usage::place(old) };
+        let urgent = revokes && self.has_records(account)?;
+        let kind = if urgent { Kind::Urgent } else { Kind::Statement };
+        self.admit(account, Share::Tokens, kind, growth)?;
+        if let Some(word) = known {
+            self.forget_word(account, &word.mutation, token)?;
+        }
+        let key = layout::revocation(account, &token);
+        if let Some(at) = goes_at(mutation) {
+            let index = layout::expiry(at, Table::Revocations, &key);
+            self.store.put(Table::Expiry, &index, Vec::new());
+        }
+        self.store.put(Table::Revocations, &key, wire::encode(mutation));
+        self.charge(account, Share::Tokens, Charge::Comes(cost(mutation)))?;
         Ok(())
+    }
+
+    fn forget_word(
+        &mut self,
+        account: &AccountId,
+        mutation: &Mutation,
+        token: TokenBody,
+    ) -> Result<(), StorageError> {
+        let key = layout::revocation(account, &token);
+        self.store.remove(Table::Revocations, &key);
+        if let Some(at) = goes_at(mutation) {
+            self.store.remove(Table::Expiry, &layout::expiry(at, Table::Revocations, &key));
+        }
+        self.charge(account, Share::Tokens, Charge::Goes(cost(mutation)))
+    }
+
+    /// A restored token's word goes when nothing that it overrules can arrive any more.
+    pub(super) fn sweep_word(&mut self, now: Timestamp, key: &[u8]) -> Result<(), StorageError> {
+        let Some(bytes) = self.store.get(Table::Revocations, key)? else { return Ok(()) };
+        let mutation: Mutation = layout::read(Table::Revocations, &bytes)?;
+        let damaged = StorageError::Damaged { table: Table::Revocations.name() };
+        let account = key.get(..33).and_then(|id| AccountId::from_bytes(id.try_into().ok()?).ok());
+        let account = account.ok_or_else(|| damaged.clone())?;
+        let Word { token, mutation } = Word::of(mutation).ok_or(damaged)?;
+        match goes_at(&mutation) {
+            Some(at) if at <= now => self.forget_word(&account, &mutation, token),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the owner had revoked a token at the time a request was signed.
@@ -213,4 +221,15 @@ impl Word {
     const fn is_revoked(&self) -> bool {
         matches!(self.mutation.op, Op::Revoke { .. })
     }
+}
+
+/// When a word need not be remembered any more: a revocation stands for good.
+fn goes_at(mutation: &Mutation) -> Option<Timestamp> {
+    let life = TOMBSTONE_LIFE.saturating_add(TOMBSTONE_MARGIN);
+    let restores = matches!(mutation.op, Op::Restore { .. });
+    restores.then(|| mutation.signed_at().saturating_add(life))
+}
+
+fn cost(mutation: &Mutation) -> u64 {
+    wire::encode(mutation).len() as u64 + ROW_COST
 }

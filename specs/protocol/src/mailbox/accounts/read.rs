@@ -13,9 +13,16 @@ use crate::mailbox::{
 };
 use crate::time::Timestamp;
 
+/// Records passed over in one page because they are gone though not swept, and their bytes: a
+/// page's own, four times.
+const GONE_ROWS: usize = 4096;
+const GONE_BYTES: usize = 4 * RETRIEVE_MAX;
+
 impl<S: Store> Mailboxes<S> {
     /// The records of one drawer after `after`, in this store's order, up to `max_bytes` of items
-    /// but at least one. A cursor of another store starts from the beginning.
+    /// but at least one unless that is 0. A cursor of another store starts from the beginning. Among
+    /// very many records that are gone but not swept a page may be empty and say "more", with a
+    /// cursor that has moved.
     pub fn page(
         &self,
         now: Timestamp,
@@ -35,18 +42,29 @@ impl<S: Store> Mailboxes<S> {
         let mut cursor = Cursor { store, seq: from };
         let mut rest = Rest::Done;
         let mut bytes = 0;
+        let (mut gone_rows, mut gone_bytes) = (0, 0);
+        let marks = self.marks(account, namespace)?;
         let first = layout::message(account, namespace, from.next());
         self.rows(&first, &layout::after(&layout::drawer(account, namespace)), |seq, row| {
-            let alive = row.record.expiry().filter(|expiry| *expiry > now);
-            if let (Some(expiry), Some(accepted_at)) = (alive, row.record.accepted_at()) {
+            let record = row.record.under(&marks);
+            let covered = record.is_covered(&marks, namespace.class());
+            let alive = record.expiry().filter(|expiry| *expiry > now && !covered);
+            if let (Some(expiry), Some(accepted_at)) = (alive, record.accepted_at()) {
                 bytes += row.data.as_bytes().len() + ITEM_COST;
                 if bytes > limit && (limit == 0 || !items.is_empty()) {
                     rest = Rest::More;
                     return ControlFlow::Break(());
                 }
                 items.push(Item { hash: row.hash, accepted_at, expiry, data: row.data });
+            } else {
+                gone_rows += 1;
+                gone_bytes += row.data.as_bytes().len();
             }
             cursor.seq = seq;
+            if gone_rows >= GONE_ROWS || gone_bytes >= GONE_BYTES {
+                rest = Rest::More;
+                return ControlFlow::Break(());
+            }
             ControlFlow::Continue(())
         })?;
         Ok(Page { items, cursor, rest, start })
@@ -61,10 +79,13 @@ impl<S: Store> Mailboxes<S> {
         hashes: &[MessageHash],
     ) -> Result<Vec<ExpiryOf>, StorageError> {
         let mut found = Vec::new();
+        let marks = self.marks(account, namespace)?;
         for &hash in hashes {
             let known = self.known(&RecordKey { account: *account, namespace, hash })?;
-            let here = matches!(known.place, Place::Message { .. });
-            match known.record.expiry() {
+            let record = known.record.under(&marks);
+            let here = matches!(known.place, Place::Message { .. })
+                && !record.is_covered(&marks, namespace.class());
+            match record.expiry() {
                 Some(expiry) if here && expiry > now => found.push(ExpiryOf { hash, expiry }),
                 _ => {}
             }
@@ -79,30 +100,12 @@ impl<S: Store> Mailboxes<S> {
         namespace: Namespace,
     ) -> Result<Option<Keyed>, StorageError> {
         let prefix = layout::drawer(account, namespace);
-        let found = self.collect(&prefix, &layout::after(&prefix), 1)?;
-        Ok(found.into_iter().next())
-    }
-
-    /// Up to `limit` records between two message keys, with their names.
-    pub(super) fn collect(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Keyed>, StorageError> {
-        let mut found = Vec::new();
-        let mut damage = None;
-        self.store.scan(Table::Messages, from, to, &mut |key, value| {
-            match keyed(key, value) {
-                Ok(keyed) => found.push(keyed),
-                Err(error) => damage = Some(error),
-            }
-            if damage.is_some() || found.len() >= limit {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
+        let mut first = None;
+        self.store.scan(Table::Messages, &prefix, &layout::after(&prefix), &mut |key, value| {
+            first = Some(keyed(key, value));
+            ControlFlow::Break(())
         })?;
-        damage.map_or(Ok(found), Err)
+        first.transpose()
     }
 
     fn rows(
@@ -127,12 +130,12 @@ impl<S: Store> Mailboxes<S> {
     }
 }
 
-fn keyed(key: &[u8], value: &[u8]) -> Result<Keyed, StorageError> {
+pub(super) fn keyed(key: &[u8], value: &[u8]) -> Result<Keyed, StorageError> {
     let place = layout::parse_message(key)?;
     let Row { hash, record, data } = layout::read(Table::Messages, value)?;
-    let cost = value.len() as u64 + ROW_COST;
+    let (cost, due) = (value.len() as u64 + ROW_COST, record.expiry().unwrap_or_default());
     Ok(Keyed {
         key: RecordKey { account: place.account, namespace: place.namespace, hash },
-        known: Known { record, place: Place::Message { seq: place.seq, data, cost } },
+        known: Known { record, place: Place::Message { seq: place.seq, data, cost, due } },
     })
 }

@@ -2,38 +2,51 @@
 
 use core::ops::ControlFlow;
 
-use super::{Known, Mailboxes, Place, ROW_COST};
-use crate::mailbox::layout::{self, Row};
-use crate::mailbox::{ChunkHash, RangeMarks, Record, RecordKey, StorageError, Store, Table};
+use super::{Known, Mailboxes, Place, ROW_COST, read};
+use crate::identity::AccountId;
+use crate::mailbox::layout;
+use crate::mailbox::{ChunkHash, RangeMarks, Record, Scope, StorageError, Store, Table};
 use crate::time::Timestamp;
+use crate::wire;
 
 /// What a sweep left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swept {
-    /// Index entries handled.
+    /// Rows handled: records under a new range, and index entries.
     pub rows: usize,
-    /// Whether entries that are due remain, beyond the limit.
+    /// Whether rows that are due remain, beyond the limit.
     pub more: bool,
 }
 
 impl<S: Store> Mailboxes<S> {
-    /// Removes up to `limit` rows whose minute has passed.
+    /// Removes up to `limit` rows whose minute has passed, and goes on with ranges that wait for
+    /// their records. A damaged row loses its entry in the index, is counted and stays; the others
+    /// go on.
     pub fn sweep(&mut self, now: Timestamp, limit: usize) -> Result<Swept, StorageError> {
+        let settled = self.settle(limit)?;
+        let limit = limit - settled;
         let end = now.minute().saturating_add(1).to_be_bytes();
         let mut due = Vec::new();
         self.store.scan(Table::Expiry, &[], &end, &mut |key, _| {
             due.push(key.to_vec());
             if due.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        let more = due.len() > limit;
+        let more = due.len() > limit || self.behind;
         due.truncate(limit);
         for index in &due {
-            self.store.remove(Table::Expiry, index);
-            if let Some((&tag, key)) = index.get(4..).and_then(<[u8]>::split_first) {
-                self.sweep_row(now, tag, key)?;
+            let swept = self.atomically(|this| {
+                this.store.remove(Table::Expiry, index);
+                match index.get(4..).and_then(<[u8]>::split_first) {
+                    Some((&tag, key)) => this.sweep_row(now, tag, key),
+                    None => Ok(()),
+                }
+            });
+            if matches!(swept, Err(StorageError::Damaged { .. })) {
+                self.store.remove(Table::Expiry, index);
             }
+            self.pass_over_damage(swept)?;
         }
-        Ok(Swept { rows: due.len(), more })
+        Ok(Swept { rows: settled + due.len(), more })
     }
 
     fn sweep_row(&mut self, now: Timestamp, tag: u8, key: &[u8]) -> Result<(), StorageError> {
@@ -41,6 +54,8 @@ impl<S: Store> Mailboxes<S> {
             self.sweep_message(now, key)
         } else if tag == layout::expiry_tag(Table::Tombstones) {
             self.sweep_shadow(now, key)
+        } else if tag == layout::expiry_tag(Table::Revocations) {
+            self.sweep_word(now, key)
         } else if let Ok(hash) = key.try_into() {
             self.sweep_chunk(now, &ChunkHash::from_bytes(hash))
         } else {
@@ -50,19 +65,19 @@ impl<S: Store> Mailboxes<S> {
 
     fn sweep_message(&mut self, now: Timestamp, key: &[u8]) -> Result<(), StorageError> {
         let Some(bytes) = self.store.get(Table::Messages, key)? else { return Ok(()) };
-        let place = layout::parse_message(key)?;
-        let Row { hash, record, data } = layout::read(Table::Messages, &bytes)?;
-        if record.expiry() > Some(now) {
-            return Ok(());
+        let keyed = read::keyed(key, &bytes)?;
+        let marks = self.marks(&keyed.key.account, keyed.key.namespace)?;
+        let record = keyed.known.record.clone().under(&marks);
+        let expiry = record.expiry().unwrap_or_default();
+        if expiry > now {
+            // The entry was of an earlier state: the row is written under its time in force.
+            let Place::Message { data, .. } = &keyed.known.place else { return Ok(()) };
+            let row = layout::Row { hash: keyed.key.hash, record, data: data.clone() };
+            return self.write_message(&keyed.key, &keyed.known, wire::encode(&row), expiry);
         }
-        let key = RecordKey { account: place.account, namespace: place.namespace, hash };
-        let cost = bytes.len() as u64 + ROW_COST;
-        let known = Known { record, place: Place::Message { seq: place.seq, data, cost } };
-        self.forget(&key, &known)?;
         // What the owner said about it stands longer than the record.
-        if known.record.is_stated() && known.record.remembered_until() > now {
-            self.write_shadow(&key, &known.record)?;
-        }
+        let rest = record.under(&RangeMarks::default());
+        self.shrink(now, &keyed.key, &keyed.known, rest)?;
         Ok(())
     }
 
@@ -70,8 +85,9 @@ impl<S: Store> Mailboxes<S> {
         let Some(bytes) = self.store.get(Table::Tombstones, key)? else { return Ok(()) };
         let Some(name) = layout::parse_shadow(key) else {
             let marks: RangeMarks = layout::read(Table::Tombstones, &bytes)?;
+            let (account, scope) = parse_marks(key)?;
             if marks.remembered_until() <= now {
-                self.store.remove(Table::Tombstones, key);
+                self.forget_marks(&account, scope, &marks)?;
             }
             return Ok(());
         };
@@ -79,8 +95,8 @@ impl<S: Store> Mailboxes<S> {
         if record.remembered_until() > now {
             return Ok(());
         }
-        let cost = bytes.len() as u64 + ROW_COST;
-        self.forget(&name, &Known { record, place: Place::Shadow { cost } })
+        let (cost, due) = (bytes.len() as u64 + ROW_COST, record.remembered_until());
+        self.forget(&name, &Known { record, place: Place::Shadow { cost, due } })
     }
 
     fn sweep_chunk(&mut self, now: Timestamp, hash: &ChunkHash) -> Result<(), StorageError> {
@@ -90,4 +106,8 @@ impl<S: Store> Mailboxes<S> {
         }
         Ok(())
     }
+}
+
+fn parse_marks(key: &[u8]) -> Result<(AccountId, Scope), StorageError> {
+    layout::parse_marks(key).ok_or(StorageError::Damaged { table: Table::Tombstones.name() })
 }

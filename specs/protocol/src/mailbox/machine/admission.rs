@@ -8,8 +8,8 @@ use crate::identity::AccountId;
 use crate::limits::CLOCK_WINDOW;
 use crate::mailbox::verified::{CheckedForward, CheckedWrite, What};
 use crate::mailbox::{
-    ConfigurationId, ErrorKind, MailboxError, Mutation, Namespace, ReceiptBody, Record, Scope,
-    Stamp, Store, TOMBSTONE_LIFE, Written,
+    ConfigurationId, MailboxError, Mutation, Namespace, ReceiptBody, Record, Scope, Stamp, Store,
+    TOMBSTONE_LIFE, Written,
 };
 use crate::swarm::{Point, Route, owner};
 use crate::time::Timestamp;
@@ -123,25 +123,6 @@ impl<S: Store> MemberMachine<S> {
         stamp: Option<Stamp>,
         write: &CheckedWrite,
     ) -> Result<ReceiptBody, MailboxError> {
-        let staged = self.try_stage(now, window, stamp, write);
-        if let Err(error) = &staged
-            && error.kind() == ErrorKind::StoreFailed
-        {
-            // The store broke off in the middle: nothing of this batch can be trusted.
-            self.poison = Some(crate::mailbox::StorageError::Failed {
-                detail: "a read failed while a write was staged".into(),
-            });
-        }
-        staged
-    }
-
-    fn try_stage(
-        &mut self,
-        now: Timestamp,
-        window: Duration,
-        stamp: Option<Stamp>,
-        write: &CheckedWrite,
-    ) -> Result<ReceiptBody, MailboxError> {
         match &write.what {
             What::Record { key, owner, .. } => {
                 if let Some(mutation) = owner {
@@ -160,9 +141,7 @@ impl<S: Store> MemberMachine<S> {
                     self.check_live(now, window, account, mutation)?;
                     signed_at = mutation.signed_at();
                 }
-                for mutation in changes {
-                    self.mailboxes.apply(now, account, *scope, mutation.clone())?;
-                }
+                self.mailboxes.apply_all(now, account, *scope, changes)?;
                 let namespace = match scope {
                     Scope::One(namespace) => *namespace,
                     Scope::All => Namespace::default(),

@@ -98,7 +98,8 @@ impl<S: Store> MemberMachine<S> {
             None if namespace.class() == NamespaceClass::Outbox => {}
             None => return Err(MailboxError::Unauthorised),
         }
-        let asked = usize::try_from(*max_bytes).unwrap_or(RETRIEVE_MAX);
+        // One item at least, also for who asks for no bytes, unless the batch has used up its room.
+        let asked = usize::try_from(*max_bytes).unwrap_or(RETRIEVE_MAX).max(1);
         Ok(self.mailboxes.page(now, account, *namespace, *after, asked.min(room))?)
     }
 

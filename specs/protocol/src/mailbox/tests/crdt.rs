@@ -129,9 +129,9 @@ proptest! {
 
     #[test]
     fn records_and_marks_stay_bounded(facts in facts(), marks in marks()) {
-        let record = join(facts).shortened(&join_marks(marks));
+        let record = join(facts).under(&join_marks(marks));
         let len = crate::wire::encode(&record).len();
-        prop_assert!(len < 3 * 300 + EXPIRIES_MAX * 200, "{} bytes", len);
+        prop_assert!(len < 3 * 300 + 2 * EXPIRIES_MAX * 200, "{} bytes", len);
     }
 }
 

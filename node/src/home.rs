@@ -3,12 +3,20 @@
 //! Each has a folder of its own, laid out as if it ran alone, so that it can be moved to another
 //! machine later. The nodes are of one family: clients know that one machine runs them all, and
 //! say so until nodes of others have joined.
+//!
+//! # Invariants
+//!
+//! - *Whole or unfinished*: a making that was cut off is marked as such and taken up by the next one, with
+//!   the keys it drew; nothing of it ran before.
 
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, Params};
 use enjambre_protocol::id::{AuthorityId, NodeId};
 use enjambre_protocol::identity::KeyPurpose;
@@ -23,6 +31,9 @@ use crate::{authority, clock, http, node};
 
 const AUTHORITY_DIR: &str = "authority";
 const FAMILY_FILE: &str = "family.key";
+
+/// Is there while a network is being made, and stays if that was cut off.
+const UNFINISHED_FILE: &str = "unfinished";
 
 /// Nodes of a home network, at most: a machine runs no more than that with profit.
 pub const HOME_NODES_MAX: usize = 16;
@@ -99,7 +110,8 @@ impl Home {
         dir.join(AUTHORITY_DIR).join(CONFIG_FILE).exists() && dir.join(NETWORK_FILE).exists()
     }
 
-    /// Lays out a new one. The network file comes last: without it there is none.
+    /// Lays out a new one, or finishes one whose making was cut off: with the keys that are there, and all
+    /// else as is said now. The network file comes last: without it there is none.
     pub fn create(dir: &Path, config: &HomeConfig) -> Result<Self, HomeError> {
         check_size(config.listen.port(), config.nodes)?;
         // Parameters that make no network are refused before anything is written.
@@ -109,8 +121,11 @@ impl Home {
         files::check_writable(dir)?;
         let lock = files::lock_directory(dir)?;
         let authority_dir = dir.join(AUTHORITY_DIR);
+        let keys = [authority_dir.join(KEY_FILE), dir.join(FAMILY_FILE)];
+        begin(dir, &keys)?;
         files::check_writable(&authority_dir)?;
-        let key = files::create_key(&authority_dir.join(KEY_FILE), KeyPurpose::Authority)?;
+        let [authority_key, family_key] = keys;
+        let key = load_or_create_key(&authority_key, KeyPurpose::Authority)?;
         let mut authority = settings(config.listen, 0, ByteSize::from_bytes(0));
         authority.advertise = advertised(config.advertise, authority.listen);
         let entry = AuthorityEntry {
@@ -119,13 +134,14 @@ impl Home {
         };
         let created = clock::now().as_millis();
         let genesis = Genesis::new(created, vec![entry], config.params.clone())?;
-        files::create_key(&dir.join(FAMILY_FILE), KeyPurpose::Family)?;
+        load_or_create_key(&family_key, KeyPurpose::Family)?;
         files::write_atomic(&authority_dir.join(CONFIG_FILE), authority.to_toml().as_bytes())?;
         files::save_network(&authority_dir.join(NETWORK_FILE), &genesis)?;
         let mut home =
             Self { dir: dir.to_path_buf(), genesis, authority, nodes: Vec::new(), _lock: lock };
         home.grow(config.nodes, config.storage)?;
         files::save_network(&dir.join(NETWORK_FILE), &home.genesis)?;
+        remove(&dir.join(UNFINISHED_FILE))?;
         Ok(home)
     }
 
@@ -133,6 +149,8 @@ impl Home {
     pub fn open(dir: &Path) -> Result<Self, HomeError> {
         let lock = files::lock_directory(dir)?;
         let genesis = files::load_network(&dir.join(NETWORK_FILE))?;
+        // With its network file it is whole: only the mark may have been left.
+        remove(&dir.join(UNFINISHED_FILE))?;
         let authority = NodeConfig::load(&dir.join(AUTHORITY_DIR))?;
         let mut nodes = Vec::new();
         while dir.join(node_name(nodes.len())).join(CONFIG_FILE).exists() {
@@ -141,14 +159,15 @@ impl Home {
         Ok(Self { dir: dir.to_path_buf(), genesis, authority, nodes, _lock: lock })
     }
 
-    /// Adds nodes until there are `count`.
+    /// Adds nodes until there are `count`. A node has its settings last; one whose making was cut off
+    /// before them keeps its key.
     pub fn grow(&mut self, count: usize, storage: ByteSize) -> Result<(), HomeError> {
         check_size(self.authority.listen.port(), count)?;
         let family = files::load_key(&self.dir.join(FAMILY_FILE), KeyPurpose::Family)?;
         while self.nodes.len() < count {
             let dir = self.dir.join(node_name(self.nodes.len()));
             files::check_writable(&dir)?;
-            let key = files::create_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
+            let key = load_or_create_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
             let node = NodeId::from_bytes(*key.public().as_bytes());
             let mut config = settings(self.authority.listen, self.nodes.len() + 1, storage);
             let advertise = self.authority.advertise.first().map(SocketAddr::ip);
@@ -213,6 +232,35 @@ impl Home {
     }
 }
 
+/// Marks a directory as that of a network in the making. What lies there of an earlier making is taken up;
+/// keys of anything else are not.
+fn begin(dir: &Path, keys: &[PathBuf]) -> Result<(), FileError> {
+    let mark = dir.join(UNFINISHED_FILE);
+    if mark.exists() {
+        // Their settings say which nodes there are: those of the earlier making are not asked for yet.
+        return (0..HOME_NODES_MAX)
+            .try_for_each(|index| remove(&dir.join(node_name(index)).join(CONFIG_FILE)));
+    }
+    if let Some(path) = keys.iter().find(|path| path.exists()) {
+        return Err(FileError::Exists { path: path.clone() });
+    }
+    files::write_atomic(&mark, b"The making of this network was cut off; start it again.\n")
+}
+
+fn load_or_create_key(path: &Path, purpose: KeyPurpose) -> Result<SecretKey, FileError> {
+    if path.exists() { files::load_key(path, purpose) } else { files::create_key(path, purpose) }
+}
+
+/// Removes a file if it is there.
+fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::Io { path: path.to_path_buf(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn check_size(first: u16, nodes: usize) -> Result<(), HomeError> {
     if !(1..=HOME_NODES_MAX).contains(&nodes) {
         return Err(HomeError::Nodes);
@@ -257,4 +305,89 @@ fn ready_heights(addresses: &[SocketAddr]) -> Vec<u64> {
     let statuses = addresses.iter().filter_map(|&address| http::get_json(address, "/status").ok());
     let ready = statuses.filter(|status| status["ready"] == json!(true));
     ready.filter_map(|status| status["height"].as_u64()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    fn config(nodes: usize) -> HomeConfig {
+        HomeConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 22_100)),
+            advertise: None,
+            nodes,
+            params: home_params(HOME_EPOCH),
+            storage: ByteSize::from_bytes(1_000_000_000),
+        }
+    }
+
+    fn key(dir: &Path, purpose: KeyPurpose) -> Result<String, FileError> {
+        Ok(files::load_key(&dir.join(KEY_FILE), purpose)?.public().to_string())
+    }
+
+    #[test]
+    fn making_that_was_cut_off_is_finished_with_its_keys() -> Outcome {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path();
+        // A file in the place of the second node's folder ends the making there.
+        fs::write(dir.join("node-02"), "")?;
+        assert!(Home::create(dir, &config(3)).is_err());
+        assert!(!Home::is_there(dir));
+        let authority = key(&dir.join(AUTHORITY_DIR), KeyPurpose::Authority)?;
+        let first = key(&dir.join("node-01"), KeyPurpose::Node)?;
+        fs::remove_file(dir.join("node-02"))?;
+        let network = Home::create(dir, &config(3))?.genesis().network();
+        assert!(Home::is_there(dir) && !dir.join(UNFINISHED_FILE).exists());
+        assert_eq!(key(&dir.join(AUTHORITY_DIR), KeyPurpose::Authority)?, authority);
+        assert_eq!(key(&dir.join("node-01"), KeyPurpose::Node)?, first);
+        assert_eq!(Home::open(dir)?.node_count(), 3);
+        for folder in [AUTHORITY_DIR, "node-01", "node-02", "node-03"] {
+            let theirs = files::load_network(&dir.join(folder).join(NETWORK_FILE))?;
+            assert_eq!(theirs.network(), network);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nodes_of_a_making_that_was_cut_off_are_no_part_of_a_smaller_one() -> Outcome {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path();
+        // The network file comes last, and finds its place taken.
+        fs::create_dir(dir.join(NETWORK_FILE))?;
+        assert!(Home::create(dir, &config(3)).is_err());
+        fs::remove_dir(dir.join(NETWORK_FILE))?;
+        drop(Home::create(dir, &config(1))?);
+        assert_eq!(Home::open(dir)?.node_count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn node_whose_making_was_cut_off_is_made_with_its_key() -> Outcome {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path();
+        let mut home = Home::create(dir, &config(1))?;
+        let second = dir.join("node-02");
+        fs::create_dir_all(second.join(CONFIG_FILE))?;
+        assert!(home.grow(2, ByteSize::from_bytes(1)).is_err());
+        let made = key(&second, KeyPurpose::Node)?;
+        fs::remove_dir(second.join(CONFIG_FILE))?;
+        home.grow(2, ByteSize::from_bytes(1))?;
+        assert_eq!(key(&second, KeyPurpose::Node)?, made);
+        Ok(())
+    }
+
+    #[test]
+    fn keys_of_something_else_are_not_taken_up_and_leave_no_mark() -> Outcome {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path();
+        files::create_key(&dir.join(FAMILY_FILE), KeyPurpose::Family)?;
+        for _ in 0..2 {
+            let refused = Home::create(dir, &config(1));
+            assert!(matches!(refused, Err(HomeError::File(FileError::Exists { .. }))));
+        }
+        assert!(!dir.join(UNFINISHED_FILE).exists());
+        Ok(())
+    }
 }

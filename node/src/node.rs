@@ -136,8 +136,8 @@ impl server::Service for Node {
         self.directory.answer(&request, asker).await.unwrap_or_else(not_here)
     }
 
-    async fn onion(self: Arc<Self>, class: SizeClass, stream: Stream) {
-        let Some(delivery) = self.relay.handle(class, stream).await else { return };
+    async fn onion(self: Arc<Self>, class: SizeClass, stream: Stream, held: server::Held) {
+        let Some(delivery) = self.relay.handle(class, stream, held).await else { return };
         match self.serve(&delivery.request).await {
             Ok(reply) => delivery.answer(&reply).await,
             Err(error) => delivery.fail(&error).await,

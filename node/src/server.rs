@@ -1,5 +1,6 @@
 //! Accepts links and streams and hands each request to the process's service.
 
+mod budget;
 mod limits;
 
 use std::future::Future;
@@ -18,6 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::budget::Budget;
+pub use self::budget::Held;
 use self::limits::Allowance;
 pub use self::limits::Limits;
 
@@ -44,11 +47,12 @@ pub trait Service: Send + Sync + 'static {
         asker: SocketAddr,
     ) -> impl Future<Output = DirectoryReply> + Send;
 
-    /// An onion packet of a class.
+    /// An onion packet of a class, which is read on account of `_held`, as the reply is kept.
     fn onion(
         self: Arc<Self>,
         _class: SizeClass,
         mut stream: Stream,
+        _held: Held,
     ) -> impl Future<Output = ()> + Send {
         stream.send.reset(Code::NOT_ALLOWED);
         async {}
@@ -84,7 +88,8 @@ pub async fn serve_with<S: Service>(
     stop: CancellationToken,
 ) {
     let (links, requests) = (TaskTracker::new(), TaskTracker::new());
-    let life = Life { stop: stop.clone(), drained: CancellationToken::new(), limits };
+    let budget = Budget::new(limits.held_bytes);
+    let life = Life { stop: stop.clone(), drained: CancellationToken::new(), limits, budget };
     loop {
         let link = tokio::select! {
             link = acceptor.accept() => link,
@@ -116,6 +121,7 @@ struct Life {
     drained: CancellationToken,
     /// What is allowed until then.
     limits: Limits,
+    budget: Budget,
 }
 
 async fn serve_link<S: Service>(link: Link, service: Arc<S>, requests: TaskTracker, life: Life) {
@@ -165,7 +171,7 @@ async fn serve_stream<S: Service>(
     let Request { head, peer, stream } = request;
     let served = match head {
         StreamHead::Onion(class) => {
-            service.onion(class, stream).await;
+            service.onion(class, stream, life.budget.hold()).await;
             Ok(())
         }
         StreamHead::Directory => serve_directory(stream, asker, service, life).await,
@@ -179,9 +185,19 @@ async fn serve_stream<S: Service>(
     }
 }
 
-async fn read(stream: &mut Stream, limit: usize, life: &Life) -> Result<Vec<u8>, LinkError> {
-    let read = stream.recv.read_message(limit);
+async fn read(
+    stream: &mut Stream,
+    limit: usize,
+    life: &Life,
+    held: &mut Held,
+) -> Result<Vec<u8>, LinkError> {
+    let read = stream.recv.read_message_with(limit, |more| held.grow(more));
     match tokio::time::timeout(life.limits.request_within, read).await {
+        Ok(Err(LinkError::Busy)) => {
+            stream.send.reset(Code::BUSY);
+            stream.recv.stop(Code::BUSY);
+            Err(LinkError::Busy)
+        }
         Ok(read) => read,
         Err(_) => {
             stream.send.reset(Code::DEADLINE);
@@ -196,7 +212,8 @@ async fn serve_directory<S: Service>(
     service: Arc<S>,
     life: &Life,
 ) -> Result<(), LinkError> {
-    let bytes = read(&mut stream, DIRECTORY_REQUEST_MAX, life).await?;
+    let mut held = life.budget.hold();
+    let bytes = read(&mut stream, DIRECTORY_REQUEST_MAX, life, &mut held).await?;
     let Ok(request) = wire::decode(&bytes, DIRECTORY_REQUEST_MAX) else {
         stream.send.reset(Code::PROTOCOL);
         return Ok(());
@@ -210,7 +227,7 @@ async fn serve_directory<S: Service>(
             return Ok(());
         }
     };
-    answer(&mut stream, &wire::encode(&reply), 2 * DIRECTORY_MAX, life).await
+    answer(&mut stream, &wire::encode(&reply), 2 * DIRECTORY_MAX, life, &mut held).await
 }
 
 /// Sends a reply and its end. A peer that does not take it is waited for no longer than one that sends
@@ -220,7 +237,12 @@ async fn answer(
     reply: &[u8],
     limit: usize,
     life: &Life,
+    held: &mut Held,
 ) -> Result<(), LinkError> {
+    if let Err(error) = held.grow(reply.len()) {
+        stream.send.reset(Code::BUSY);
+        return Err(error);
+    }
     let sent = async {
         stream.send.write_message(reply, limit).await?;
         stream.send.finish().await
@@ -246,9 +268,10 @@ async fn serve_peer<S: Service>(
         stream.recv.stop(Code::NOT_ALLOWED);
         return Ok(());
     }
-    let bytes = read(&mut stream, PEER_MESSAGE_MAX, life).await?;
+    let mut held = life.budget.hold();
+    let bytes = read(&mut stream, PEER_MESSAGE_MAX, life, &mut held).await?;
     match service.peer(from, bytes).await {
-        Some(reply) => answer(&mut stream, &reply, PEER_MESSAGE_MAX, life).await,
+        Some(reply) => answer(&mut stream, &reply, PEER_MESSAGE_MAX, life, &mut held).await,
         None => {
             stream.send.reset(Code::NOT_ALLOWED);
             Ok(())

@@ -20,7 +20,7 @@ use super::peeler::Peeler;
 use crate::clock;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
-use crate::server::REQUEST_WITHIN;
+use crate::server::{Held, REQUEST_WITHIN};
 
 /// How long a link to the next node may take to make.
 const LINK_WITHIN: Duration = Duration::from_secs(3);
@@ -63,12 +63,19 @@ impl Relay {
         self.peeler.is_ahead(clock::now())
     }
 
-    /// Reads one packet, and either relays it, or gives the request with the means to answer.
-    pub(crate) async fn handle(&self, class: SizeClass, mut stream: Stream) -> Option<Delivery> {
-        let mut packet = vec![0; class.bytes()];
-        let read = stream.recv.read_exact(&mut packet);
-        let Ok(Ok(())) = tokio::time::timeout(REQUEST_WITHIN, read).await else {
-            stream.send.reset(Code::DEADLINE);
+    /// Reads one packet, and either relays it, or gives the request with the means to answer. What it
+    /// keeps meanwhile is taken from `held`.
+    pub(crate) async fn handle(
+        &self,
+        class: SizeClass,
+        mut stream: Stream,
+        mut held: Held,
+    ) -> Option<Delivery> {
+        let read = stream.recv.read_steps(class.bytes(), |more| held.grow(more));
+        let read = tokio::time::timeout(REQUEST_WITHIN, read).await;
+        let Ok(Ok(packet)) = read else {
+            let is_busy = matches!(read, Ok(Err(LinkError::Busy)));
+            stream.send.reset(if is_busy { Code::BUSY } else { Code::DEADLINE });
             return None;
         };
         match self.peeler.peel(&packet, clock::now()) {
@@ -79,7 +86,7 @@ impl Relay {
             }
             Ok(Step::Deliver { request, reply }) => {
                 self.count("delivered");
-                Some(Delivery { request, reply, stream })
+                Some(Delivery { request, reply, stream, held })
             }
             Err(Answer::Frame(frame)) => {
                 self.count("refused");
@@ -197,11 +204,15 @@ pub(crate) struct Delivery {
     pub(crate) request: Vec<u8>,
     reply: ReplySealer,
     stream: Stream,
+    held: Held,
 }
 
 impl Delivery {
     /// Answers with as many frames as it takes.
     pub(crate) async fn answer(mut self, reply: &[u8]) {
+        if self.held.grow(reply.len()).is_err() {
+            return self.stream.send.reset(Code::BUSY);
+        }
         let class = self.reply.reply_class();
         let mut frames = frames_for(class, reply, Flow::Last);
         let send = async {

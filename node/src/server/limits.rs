@@ -17,12 +17,18 @@ pub struct Limits {
     pub request_within: Duration,
     /// How long a peer may take to take a reply.
     pub reply_within: Duration,
+    /// Bytes of requests being read and of replies not yet written, together.
+    pub held_bytes: usize,
 }
 
 impl Limits {
     /// Requests a second on one link of a client: a file of 10 MB in a few seconds, and with the most
     /// links from one address no more than a core or two can peel.
     pub const CLIENT_REQUESTS: u32 = 100;
+
+    /// Bytes held for requests and replies: 256 MiB, which is 2048 of the largest packets, or the
+    /// smallest packet for each stream that an endpoint accepts.
+    pub const HELD_BYTES: usize = 256 << 20;
 }
 
 impl Default for Limits {
@@ -31,6 +37,7 @@ impl Default for Limits {
             client_requests: Self::CLIENT_REQUESTS,
             request_within: super::REQUEST_WITHIN,
             reply_within: super::REPLY_WITHIN,
+            held_bytes: Self::HELD_BYTES,
         }
     }
 }

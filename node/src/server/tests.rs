@@ -107,9 +107,10 @@ impl Timed {
     }
 }
 
-/// Answers messages of the nodes that it knows with the longest message there is.
+/// Answers messages of the nodes that it knows with a message of this length.
 struct Talkative {
     knows: Vec<NodeId>,
+    says: usize,
 }
 
 impl Service for Talkative {
@@ -122,7 +123,7 @@ impl Service for Talkative {
     }
 
     async fn peer(self: Arc<Self>, _: NodeId, _: Vec<u8>) -> Option<Vec<u8>> {
-        Some(vec![0; PEER_MESSAGE_MAX])
+        Some(vec![0; self.says])
     }
 }
 
@@ -135,7 +136,7 @@ fn asker() -> (SecretKey, NodeId) {
 #[tokio::test(start_paused = true)]
 async fn messages_of_a_node_that_is_not_known_are_not_read() {
     let (key, _) = asker();
-    let service = Talkative { knows: Vec::new() };
+    let service = Talkative { knows: Vec::new(), says: 0 };
     let timed = Timed::new(service, Identity::Node(&key), Limits::default()).await;
     let mut stream = timed.link.open(StreamHead::Peer).await.unwrap();
     // Head and length alone: who reads the message before it refuses waits for it in vain.
@@ -147,7 +148,7 @@ async fn messages_of_a_node_that_is_not_known_are_not_read() {
 #[tokio::test(start_paused = true)]
 async fn reply_that_is_not_taken_in_time_is_given_up() {
     let (key, node) = asker();
-    let service = Talkative { knows: vec![node] };
+    let service = Talkative { knows: vec![node], says: PEER_MESSAGE_MAX };
     let timed = Timed::new(service, Identity::Node(&key), Limits::default()).await;
     for (pause, is_in_time) in [(REPLY_WITHIN / 2, true), (REPLY_WITHIN * 2, false)] {
         let mut stream = timed.link.open(StreamHead::Peer).await.unwrap();
@@ -165,13 +166,55 @@ async fn reply_that_is_not_taken_in_time_is_given_up() {
     }
 }
 
+/// Virtual time, which passes only when nobody has anything left to do.
+async fn until_all_wait() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_being_read_share_a_budget_and_take_of_it_what_has_come() {
+    let (key, node) = asker();
+    let service = Talkative { knows: vec![node], says: 0 };
+    let limits = Limits { held_bytes: 6 << 10, ..Limits::default() };
+    let timed = Timed::new(service, Identity::Node(&key), limits).await;
+    let ask = |len: usize| {
+        let (link, message) = (timed.link.clone(), vec![0; len]);
+        let (head, max) = (StreamHead::Peer, PEER_MESSAGE_MAX);
+        async move { link.request(head, &message, max, max).await }
+    };
+    // The length of the longest message and nothing of it: 2 KiB are held.
+    let mut slow = timed.link.open(StreamHead::Peer).await.unwrap();
+    let length = u32::try_from(PEER_MESSAGE_MAX).unwrap();
+    slow.send.write_all(&length.to_le_bytes()).await.unwrap();
+    until_all_wait().await;
+    assert!(ask(4 << 10).await.is_ok());
+    // With the first 2 KiB of it, 4 are.
+    slow.send.write_all(&[0; 3 << 10]).await.unwrap();
+    until_all_wait().await;
+    assert_eq!(ask(4 << 10).await, Err(LinkError::Busy));
+    assert!(ask(2 << 10).await.is_ok());
+    drop(slow);
+    until_all_wait().await;
+    assert!(ask(4 << 10).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn reply_beyond_the_budget_is_not_kept() {
+    let (key, node) = asker();
+    let service = Talkative { knows: vec![node], says: 6 << 10 };
+    let limits = Limits { held_bytes: 6 << 10, ..Limits::default() };
+    let timed = Timed::new(service, Identity::Node(&key), limits).await;
+    let (head, max) = (StreamHead::Peer, PEER_MESSAGE_MAX);
+    assert_eq!(timed.link.request(head, b"tell", max, max).await, Err(LinkError::Busy));
+}
+
 #[tokio::test(start_paused = true)]
 async fn client_beyond_its_allowance_is_answered_busy_and_a_node_is_not() {
     let limits = Limits { client_requests: 1, ..Limits::default() };
     let (key, _) = asker();
     let question = wire::encode(&QUESTION);
     for (from, allowed) in [(Identity::Client, 4), (Identity::Node(&key), 20)] {
-        let timed = Timed::new(Talkative { knows: Vec::new() }, from, limits).await;
+        let timed = Timed::new(Talkative { knows: Vec::new(), says: 0 }, from, limits).await;
         let ask = || {
             let (head, max) = (StreamHead::Directory, 2 * DIRECTORY_MAX);
             timed.link.request(head, &question, DIRECTORY_REQUEST_MAX, max)

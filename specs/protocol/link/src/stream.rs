@@ -11,8 +11,8 @@ use crate::error::LinkError;
 use crate::transport::{Recv, Send};
 use crate::unread::{Place, Standing, Unread};
 
-/// The first piece of a message that is allocated before any of it has come, bytes.
-const FIRST_PIECE: usize = 16 << 10;
+/// The first piece of a message that is allocated before any of it has come, bytes: the smallest packet.
+const FIRST_PIECE: usize = 2 << 10;
 
 /// Bytes written together with the head, so that they leave in one datagram.
 const HEAD_PIECE: usize = 1024;
@@ -252,17 +252,39 @@ impl RecvStream {
     /// Reads a message with its length prefix, if it is not longer than `limit`. Memory is taken
     /// as the message arrives, never on the strength of its prefix.
     pub async fn read_message(&mut self, limit: usize) -> Result<Vec<u8>, LinkError> {
+        self.read_message_with(limit, |_| Ok(())).await
+    }
+
+    /// As [`RecvStream::read_message`]; `grow` is told how many bytes more are about to be taken, and
+    /// ends the read if it refuses.
+    pub async fn read_message_with(
+        &mut self,
+        limit: usize,
+        grow: impl FnMut(usize) -> Result<(), LinkError>,
+    ) -> Result<Vec<u8>, LinkError> {
         let mut prefix = [0; PREFIX_LEN];
         self.read_exact(&mut prefix).await?;
         let len = frame::parse_prefix(prefix, limit)?;
-        let mut message = vec![0; len.min(FIRST_PIECE)];
-        let mut filled = 0;
-        while filled < len {
-            self.read_exact(&mut message[filled..]).await?;
-            filled = message.len();
-            message.resize(len.min(filled * 2), 0);
+        self.read_steps(len, grow).await
+    }
+
+    /// Reads `len` bytes. Memory is taken as they arrive, at most twice what has come and the smallest
+    /// packet at first; `grow` is told of it before, and ends the read if it refuses.
+    pub async fn read_steps(
+        &mut self,
+        len: usize,
+        mut grow: impl FnMut(usize) -> Result<(), LinkError>,
+    ) -> Result<Vec<u8>, LinkError> {
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            let filled = bytes.len();
+            let next = len.min((filled * 2).max(FIRST_PIECE));
+            grow(next - filled)?;
+            bytes.reserve_exact(next - filled);
+            bytes.resize(next, 0);
+            self.read_exact(&mut bytes[filled..]).await?;
         }
-        Ok(message)
+        Ok(bytes)
     }
 
     /// Reads to the end, at most `limit` bytes.

@@ -4,15 +4,12 @@
 //! record. Chunks of files go first, each to the swarm of its own hash; the message that names
 //! them goes last.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+mod composing;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use enjambre_protocol::envelope::{
-    self, Address, Content, ConversationId, FILE_MAX, FILES_MAX, FileName, FileRef, FileSealer,
-    Kind, MessageId, SignedContent, TEXT_MAX,
-};
+use enjambre_protocol::envelope::{self, Address, MessageId, SignedContent};
 use enjambre_protocol::id::Digest;
 use enjambre_protocol::identity::AccountId;
 use enjambre_protocol::mailbox::{
@@ -20,20 +17,18 @@ use enjambre_protocol::mailbox::{
 };
 use enjambre_protocol::path::{IsolationKey, Rule};
 use enjambre_protocol::swarm::point;
+use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
-use rand::Rng;
 use tokio::task::JoinSet;
 
+use self::composing::bytes_of;
 use crate::account::Account;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::{Durable, Subject, SwarmError};
 use crate::net::Net;
-use crate::store::{
-    ConversationPosition, NewOutboxMessage, NewPart, OutboxKind, OutboxRow, PartKind, PartRow,
-    StoreError,
-};
+use crate::store::{NewPart, OutboxRow, PartKind, PartRow, StoreError};
 use crate::system;
 use crate::types::{DeliveryState, OutgoingState, SendReport, SendRequest};
 
@@ -88,12 +83,6 @@ fn chunk_call(data: Vec<u8>, net: &Net) -> (Call, Subject, ChunkHash) {
         nonce,
     };
     (Call::PutChunk(PutChunkCall { ttl: TTL.as_secs(), data: data.into(), nonce }), subject, hash)
-}
-
-/// A file on its way into a message.
-struct SealedFile {
-    reference: FileRef,
-    chunks: Vec<Vec<u8>>,
 }
 
 /// Whose queued messages are tried.
@@ -202,89 +191,6 @@ impl Client {
             }
         }
         Ok(())
-    }
-
-    /// Seals the files, signs the content and queues all of it.
-    fn compose(
-        &self,
-        account: &Account,
-        net: &Net,
-        recipient: AccountId,
-        request: SendRequest,
-        deadline: Deadline,
-    ) -> Result<MessageId, Error> {
-        let text = request.text.unwrap_or_default();
-        if text.len() > TEXT_MAX {
-            let text = format!("the text has {} bytes: at most {TEXT_MAX} can be sent", text.len());
-            return Err(Error::new(ErrorKind::TooLarge, text));
-        }
-        if request.files.len() > FILES_MAX {
-            let text = format!("at most {FILES_MAX} files go into one message: send several");
-            return Err(Error::new(ErrorKind::TooLarge, text));
-        }
-        if text.is_empty() && request.files.is_empty() {
-            let text = "there is nothing to send: give a text or a --file";
-            return Err(Error::new(ErrorKind::InvalidInput, text));
-        }
-        let now = system::now();
-        let expires = now.saturating_add(TTL.as_duration());
-        let files = request
-            .files
-            .iter()
-            .map(|path| seal_file(net, path, expires))
-            .collect::<Result<Vec<_>, _>>()?;
-        let references = files.iter().map(|file| file.reference.clone()).collect();
-        let (id, fresh) = net.with_rng(|rng| {
-            let (mut id, mut fresh) = ([0; MessageId::LEN], [0; ConversationId::LEN]);
-            rng.fill_bytes(&mut id);
-            rng.fill_bytes(&mut fresh);
-            (MessageId::from_bytes(id), ConversationId::from_bytes(fresh))
-        });
-        self.store().write(|change| {
-            let position = change.conversation(&recipient)?.unwrap_or(ConversationPosition {
-                conversation: fresh,
-                counter: 0,
-                previous: Digest::from_bytes([0; 32]),
-            });
-            let content = Content {
-                id,
-                recipient,
-                device: account.device().signer().public(),
-                list_version: account.list().version(),
-                list_digest: account.list().digest(),
-                conversation: position.conversation,
-                counter: position.counter,
-                previous: position.previous,
-                sent: now,
-                kind: Kind::Message { text, files: references },
-            };
-            let network = account.network();
-            let signed = SignedContent::sign(account.device(), account.list(), &network, &content)
-                .map_err(|error| Error::new(ErrorKind::TooLarge, error.to_string()))?;
-            change.queue(&NewOutboxMessage {
-                id,
-                recipient,
-                kind: OutboxKind::Message,
-                content: wire::encode(&signed),
-                conversation: position.conversation,
-                counter: position.counter,
-                created: now,
-                expires,
-                reason: "not tried yet".to_owned(),
-            })?;
-            change.set_next_try(&id, held_until(deadline))?;
-            for bytes in files.into_iter().flat_map(|file| file.chunks) {
-                let kind = PartKind::Chunk;
-                change.add_part(&id, &NewPart { kind, namespace: 0, sealed_at: now, bytes })?;
-            }
-            let next = ConversationPosition {
-                counter: position.counter.saturating_add(1),
-                previous: signed.digest(&network),
-                ..position
-            };
-            change.set_conversation(&recipient, &next)?;
-            Ok(id)
-        })
     }
 
     /// One try of one message that this process holds: what is left of its chunks, then the record.
@@ -435,14 +341,8 @@ impl Client {
     }
 }
 
-/// Bytes of the files that can be read; those that cannot are told when they are sealed.
-fn bytes_of(files: &[PathBuf]) -> u64 {
-    let sizes = files.iter().filter_map(|path| Some(path.metadata().ok()?.len()));
-    sizes.fold(0, u64::saturating_add)
-}
-
 /// Until when other processes leave a message alone that is tried here.
-fn held_until(deadline: Deadline) -> enjambre_protocol::time::Timestamp {
+fn held_until(deadline: Deadline) -> Timestamp {
     system::now().saturating_add(deadline.left().saturating_add(HELD_BEYOND))
 }
 
@@ -453,47 +353,6 @@ fn lost() -> Error {
 fn back_off(attempts: u32) -> Duration {
     let (first, most) = RETRY_AFTER;
     first.saturating_mul(1 << attempts.min(16)).min(most)
-}
-
-/// Reads and seals one file, chunk by chunk.
-fn seal_file(
-    net: &Net,
-    path: &Path,
-    expires: enjambre_protocol::time::Timestamp,
-) -> Result<SealedFile, Error> {
-    let unreadable = |error: std::io::Error| {
-        let text = format!("`{}` cannot be read ({error}): check its name", path.display());
-        Error::new(ErrorKind::File, text).with_source(error)
-    };
-    let too_large = |size: u64| {
-        let text = format!("`{}` has {size} bytes: at most {FILE_MAX} can be sent", path.display());
-        Error::new(ErrorKind::TooLarge, text)
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
-    if size > FILE_MAX {
-        return Err(too_large(size));
-    }
-    let mut content = Vec::new();
-    // A file that grows while it is read is read no further than it may be sent.
-    file.take(FILE_MAX + 1).read_to_end(&mut content).map_err(unreadable)?;
-    let size = content.len() as u64;
-    if size > FILE_MAX {
-        return Err(too_large(size));
-    }
-    let sealing = |error: envelope::FileError| Error::new(ErrorKind::File, error.to_string());
-    let mut sealer =
-        net.with_rng(|rng| FileSealer::new(rng, net.network(), size)).map_err(sealing)?;
-    let mut chunks = Vec::with_capacity(sealer.count());
-    let mut rest = content.as_slice();
-    while let Some(len) = sealer.next_len() {
-        let (piece, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-        rest = after;
-        chunks.push(sealer.seal_next(piece).map_err(sealing)?.bytes);
-    }
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let reference = sealer.finish(FileName::sanitise(&name), expires).map_err(sealing)?;
-    Ok(SealedFile { reference, chunks })
 }
 
 fn report(row: &OutboxRow, tried: &Tried, took: Duration) -> SendReport {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use enjambre_link::{Endpoint, Frames, Identity, Link, LinkConfig, LinkError};
 use enjambre_node::directory::fetch_latest;
-use enjambre_protocol::directory::Genesis;
+use enjambre_protocol::directory::{Genesis, NodeEntry};
 use enjambre_protocol::id::{NetworkId, NodeId, StoreId};
 use enjambre_protocol::identity::AccountKey;
 use enjambre_protocol::link::StreamHead;
@@ -32,7 +32,7 @@ use rand_chacha::ChaCha20Rng;
 const REPLY_MAX: usize = 2 << 20;
 
 /// How long an answer may take: longer than any deadline on the way.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why a request was not answered.
 #[derive(Debug)]
@@ -71,9 +71,8 @@ impl OnionClient {
     pub(crate) async fn new(genesis: &Genesis) -> Self {
         let newest = fetch_latest(genesis).await.unwrap();
         let nodes = newest.document().nodes.iter().map(|node| {
-            let hop =
-                HopTarget { node: node.id, key_number: node.onion_number, key: node.onion_key };
-            (node.id, Listed { hop, addresses: node.addresses.clone(), store: node.store })
+            let (hop, addresses) = (hop_of(node), node.addresses.clone());
+            (node.id, Listed { hop, addresses, store: node.store })
         });
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let endpoint = Endpoint::bind(any, Identity::Client, LinkConfig::client()).unwrap();
@@ -137,20 +136,8 @@ impl OnionClient {
     }
 
     async fn try_send(&self, sealed: Sealed) -> Result<Item, LinkError> {
-        let Sealed { guard, packet, mut opener } = sealed;
-        let link = self.link(guard).await?;
-        let mut stream = link.open(StreamHead::Onion(packet.class())).await?;
-        stream.send.write_all(packet.as_bytes()).await?;
-        stream.send.finish().await?;
-        let mut frames = Frames::new(stream.recv, opener.reply_class().bytes());
-        let mut assembler = ReplyAssembler::new(REPLY_MAX);
-        while let Some(frame) = frames.next().await? {
-            let opened = opener.open(frame).unwrap();
-            if let Some(item) = assembler.push(opened).unwrap() {
-                return Ok(item);
-            }
-        }
-        Err(LinkError::Ended)
+        let Sealed { guard, packet, opener } = sealed;
+        exchange(&self.link(guard).await?, &packet, opener, REPLY_MAX).await
     }
 
     async fn link(&self, node: NodeId) -> Result<Link, LinkError> {
@@ -220,6 +207,32 @@ impl OnionClient {
             after = Some(page.cursor);
         }
     }
+}
+
+/// A node of a document as a hop.
+pub(crate) fn hop_of(node: &NodeEntry) -> HopTarget {
+    HopTarget { node: node.id, key_number: node.onion_number, key: node.onion_key }
+}
+
+/// Sends a packet to its guard and reads what is answered, by whomever, up to `reply_max` bytes.
+pub(crate) async fn exchange(
+    link: &Link,
+    packet: &Packet,
+    mut opener: ReplyOpener,
+    reply_max: usize,
+) -> Result<Item, LinkError> {
+    let mut stream = link.open(StreamHead::Onion(packet.class())).await?;
+    stream.send.write_all(packet.as_bytes()).await?;
+    stream.send.finish().await?;
+    let mut frames = Frames::new(stream.recv, opener.reply_class().bytes());
+    let mut assembler = ReplyAssembler::new(reply_max);
+    while let Some(frame) = frames.next().await? {
+        let opened = opener.open(frame).unwrap();
+        if let Some(item) = assembler.push(opened).unwrap() {
+            return Ok(item);
+        }
+    }
+    Err(LinkError::Ended)
 }
 
 /// The clock that requests are signed by.

@@ -85,7 +85,7 @@ pub(crate) enum NetError {
         hours: u64,
     },
     /// A node says that the time in the packets of this client is not the present one.
-    #[error("nodes refuse the time of this system's clock{}", off(*here, *directory))]
+    #[error("{}", off(*here, *directory))]
     Clock {
         /// This system's clock.
         here: Timestamp,
@@ -164,18 +164,22 @@ fn directory_time(
     })
 }
 
+/// Minutes for which a document may be the newest on a healthy network with the usual parameters:
+/// two epochs.
+const DOCUMENT_MINUTES: u64 = 20;
+
 /// How far a clock is off, as far as a document shows it.
 fn off(here: Timestamp, directory: Option<Timestamp>) -> String {
-    let minutes = |from: Timestamp, to: Timestamp| to.saturating_since(from).as_secs() / 60;
-    match directory {
-        Some(directory) if here < directory => {
-            format!(", which is at least {} minutes behind", minutes(here, directory))
-        }
-        Some(directory) => {
-            let after = minutes(directory, here);
-            format!(", which is {after} minutes after the newest directory document")
-        }
-        None => String::new(),
+    let refused = "nodes refuse the time of this system's clock";
+    let Some(directory) = directory else { return refused.to_owned() };
+    let behind = directory.saturating_since(here).as_secs().div_ceil(60);
+    let after = here.saturating_since(directory).as_secs() / 60;
+    if behind > 0 {
+        format!("this system's clock is at least {behind} minutes behind")
+    } else if after > DOCUMENT_MINUTES {
+        format!("{refused}, which is {after} minutes after the newest directory document")
+    } else {
+        refused.to_owned()
     }
 }
 
@@ -336,13 +340,13 @@ mod tests {
 
     #[test]
     fn clock_that_is_off_is_told_by_how_much() {
-        let (early, late) = (Timestamp::from_secs(1_000_000), Timestamp::from_secs(1_000_660));
+        let (early, late) = (Timestamp::from_secs(1_000_000), Timestamp::from_secs(1_001_830));
         let text = |here, directory| NetError::Clock { here, directory }.to_string();
+        assert_eq!(text(early, Some(late)), "this system's clock is at least 31 minutes behind");
         let refused = "nodes refuse the time of this system's clock";
-        let behind = format!("{refused}, which is at least 11 minutes behind");
-        assert_eq!(text(early, Some(late)), behind);
-        let ahead = format!("{refused}, which is 11 minutes after the newest directory document");
+        let ahead = format!("{refused}, which is 30 minutes after the newest directory document");
         assert_eq!(text(late, Some(early)), ahead);
+        assert_eq!(text(late, Some(late)), refused);
         assert_eq!(text(late, None), refused);
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig};
+use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig, Strangers};
 use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, Genesis};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::identity::KeyPurpose;
@@ -91,7 +91,11 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
-    let link = LinkConfig::new(Admission::everyone());
+    let known = Arc::clone(&directory);
+    let admission = Admission::new(move |node| known.knows(node));
+    // Nodes publish here before anybody lists them.
+    let mut link = LinkConfig::new(admission);
+    link.strangers = Strangers::AsClients;
     let (endpoint, acceptor) = listen(config.listen, Identity::Node(&key), link)?;
     let listener = listen_http(config.http).await?;
     let metrics = Metrics::new()?;
@@ -102,11 +106,13 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let authority = Arc::new(Authority { genesis, directory, agreement, metrics });
     let tasks = TaskTracker::new();
     tasks.spawn(http::serve(listener, Arc::clone(&authority) as Arc<dyn Shown>, stop.clone()));
-    tasks.spawn(server::serve(acceptor, authority, stop.clone()));
+    let server = tasks.spawn(server::serve(acceptor, authority, stop.clone()));
     let result = driver.run().await;
     stop.cancel();
+    // Running requests get their answers before their links are closed.
+    let served = server.await.context("the server of links failed");
     endpoint.close(Code::SHUTDOWN).await;
     tasks.close();
     tasks.wait().await;
-    result
+    result.and(served)
 }

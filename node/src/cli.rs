@@ -76,6 +76,9 @@ enum Command {
     Devnet(devnet::DevnetCommand),
 }
 
+/// Characters of an error that are printed: a screen's lines, however long a name somebody gave.
+const SENTENCE_MAX: usize = 600;
+
 /// A failure as the person at the terminal meets it.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -125,8 +128,7 @@ impl CliError {
     }
 
     fn report(&self, json: bool) -> ExitCode {
-        // One sentence is one line, whatever a library said.
-        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = sentence(&self.text);
         if json {
             let error = json!({"kind": self.kind, "text": text, "retry": self.retry});
             eprintln!("{}", json!({ "error": error }));
@@ -135,6 +137,18 @@ impl CliError {
         }
         ExitCode::from(self.code)
     }
+}
+
+/// One sentence is one line that hides nothing and controls no terminal, whatever a library said or a
+/// user wrote.
+fn sentence(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut shown: String = words.chars().take(SENTENCE_MAX).map(shown).collect();
+    if words.chars().nth(SENTENCE_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl From<crate::files::FileError> for CliError {
@@ -242,4 +256,17 @@ pub(crate) fn answer(json: bool, value: &serde_json::Value, text: &str) {
     let mut out = std::io::stdout().lock();
     // A closed pipe is no failure of ours.
     let _ = if json { writeln!(out, "{value}") } else { writeln!(out, "{text}") };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentence_is_one_line_without_control_characters_and_ends() {
+        assert_eq!(sentence("no file \u{1b}[31mred\n\tat all"), "no file \u{fffd}[31mred at all");
+        let long = sentence(&"é".repeat(10_000));
+        assert_eq!(long.chars().count(), SENTENCE_MAX + 1);
+        assert!(long.ends_with('…'));
+    }
 }

@@ -17,7 +17,7 @@ use enjambre_protocol::directory::{
     DirectoryReply, DirectoryRequest, DocumentDiff, Genesis, SignedDocument, VerifiedDocument,
     VerifyError,
 };
-use enjambre_protocol::id::Digest;
+use enjambre_protocol::id::{AuthorityId, Digest, NodeId};
 use enjambre_protocol::limits::DIRECTORY_MAX;
 use enjambre_protocol::wire;
 use tokio::sync::watch;
@@ -87,6 +87,13 @@ impl Directory {
     /// The newest document.
     pub fn newest(&self) -> Option<Arc<VerifiedDocument>> {
         self.newest.borrow().clone()
+    }
+
+    /// Whether a key is that of a listed node or of an authority.
+    pub fn knows(&self, key: &NodeId) -> bool {
+        let newest = self.newest.borrow();
+        let listed = newest.as_ref().is_some_and(|newest| newest.document().node(key).is_some());
+        listed || self.genesis().index(&AuthorityId::from_bytes(*key.as_bytes())).is_some()
     }
 
     /// Its height; 0 for none.

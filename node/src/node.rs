@@ -14,7 +14,7 @@ use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig, Stream};
 use enjambre_protocol::directory::{
     DescriptorParts, DirectoryReply, DirectoryRequest, NodeState, VerifiedDocument,
 };
-use enjambre_protocol::id::{AuthorityId, NetworkId, NodeId};
+use enjambre_protocol::id::{NetworkId, NodeId};
 use enjambre_protocol::identity::KeyPurpose;
 use enjambre_protocol::link::{Code, PEER_MESSAGE_MAX, StreamHead};
 use enjambre_protocol::mailbox::{
@@ -23,7 +23,6 @@ use enjambre_protocol::mailbox::{
 use enjambre_protocol::onion::{OnionError, SizeClass};
 use enjambre_protocol::service::{PeerReply, PeerRequest, ServiceReply, ServiceRequest};
 use enjambre_protocol::wire;
-use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,11 +30,11 @@ use tokio_util::task::TaskTracker;
 
 use self::keys::Keys;
 use self::mailbox::{Mailbox, Onward};
+use self::peeler::Renewal;
 use self::relay::Relay;
 use crate::config::{DATABASE_DIR, KEY_FILE, NETWORK_FILE, NodeConfig};
 use crate::directory::{Directory, OnionKeyEntry, Publication, follow};
 use crate::family::FamilyConsent;
-use crate::files::FileError;
 use crate::http::{self, Shown};
 use crate::metrics::Metrics;
 use crate::sockets::{listen, listen_http};
@@ -222,10 +221,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
 
     let known = Arc::clone(&directory);
-    let admission = Admission::new(move |node| {
-        let listed = known.newest().is_some_and(|newest| newest.document().node(node).is_some());
-        listed || known.genesis().index(&AuthorityId::from_bytes(*node.as_bytes())).is_some()
-    });
+    let admission = Admission::new(move |node| known.knows(node));
     let limits = server::Limits { client_requests: config.client_requests, ..Default::default() };
     let link = LinkConfig::new(admission);
     let (endpoint, acceptor) = listen(config.listen, Identity::Node(&key), link)?;
@@ -334,7 +330,7 @@ async fn rotate_keys(node: Arc<Node>, mut keys: Keys, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         least = Duration::ZERO;
-        match renew_keys(&node, &mut keys) {
+        match node.relay.renew(&mut keys) {
             Ok(Renewal::None) => {}
             Ok(Renewal::Changed) => {
                 let entry = OnionKeyEntry { number: keys.number(), key: keys.public() };
@@ -346,28 +342,6 @@ async fn rotate_keys(node: Arc<Node>, mut keys: Keys, stop: CancellationToken) {
             }
         }
     }
-}
-
-/// Whether a node's keys are others than before.
-enum Renewal {
-    None,
-    Changed,
-}
-
-fn renew_keys(node: &Node, keys: &mut Keys) -> Result<Renewal, FileError> {
-    let now = clock::now();
-    if node.relay.is_ahead() {
-        tracing::warn!("the clock was set back: new onion keys are drawn");
-        let journal = keys.draw_anew(now)?;
-        node.relay.renew(keys.keyring(), journal);
-        return Ok(Renewal::Changed);
-    }
-    if now < keys.due() {
-        return Ok(Renewal::None);
-    }
-    keys.rotate(&mut rand::make_rng::<StdRng>(), now)?;
-    node.relay.set_keyring(keys.keyring());
-    Ok(Renewal::Changed)
 }
 
 /// Tells the mailbox of each newer document.

@@ -206,37 +206,40 @@ impl Net {
                     lock(&self.paths).handle_guard_unreachable(now, path.guard());
                     self.call_guards();
                     last = format!("guard: {error}");
+                    wrong_clock = false;
                 }
                 Ended::Told(OnionHop::Destination, error) => return Err(NetError::Refused(error)),
                 Ended::Told(hop, error) => {
                     last = error.to_string();
-                    wrong_clock |= error == OnionError::NextRefused { reason: ResetReason::Clock };
+                    wrong_clock = error == OnionError::NextRefused { reason: ResetReason::Clock };
                     let failure = failure_of(hop, &error);
                     lock(&self.paths).handle_failure(now, &path, failure);
                     if hop == OnionHop::Exit && error.blames_next() {
                         destination_failures += 1;
                     }
-                    if is_about_keys(&error) && !refreshed {
+                    if is_about_directory(&error) && !refreshed {
                         refreshed = true;
-                        self.refresh(deadline).await?;
+                        // Without a newer one the tries that are left may still do.
+                        let _ = self.refresh(deadline).await;
                     }
                 }
                 Ended::Reset(reason) => {
                     last = reason.to_string();
-                    wrong_clock |= reason == ResetReason::Clock;
+                    wrong_clock = reason == ResetReason::Clock;
                     lock(&self.paths).handle_failure(
                         now,
                         &path,
                         Failure::Hop(FailedHop(Hop::Guard)),
                     );
-                    if !refreshed {
+                    if is_old_directory(reason) && !refreshed {
                         refreshed = true;
-                        self.refresh(deadline).await?;
+                        let _ = self.refresh(deadline).await;
                     }
                 }
                 Ended::OutOfTime => break,
                 Ended::Silent(what) => {
                     last = what.to_owned();
+                    wrong_clock = false;
                     lock(&self.paths).handle_failure(now, &path, Failure::Silent);
                 }
             }
@@ -413,8 +416,17 @@ fn failure_of(hop: OnionHop, error: &OnionError) -> Failure {
 }
 
 /// Whether a newer directory may help: a node drew new keys, or is not known to another.
-const fn is_about_keys(error: &OnionError) -> bool {
-    matches!(error, OnionError::NextRefused { .. } | OnionError::NextUnknown)
+fn is_about_directory(error: &OnionError) -> bool {
+    match error {
+        OnionError::NextRefused { reason } => is_old_directory(*reason),
+        other => *other == OnionError::NextUnknown,
+    }
+}
+
+/// Whether a node that refuses a packet so may have been asked by an old directory. A node without
+/// room has enough to do, and what it has seen before is no newer for that.
+const fn is_old_directory(reason: ResetReason) -> bool {
+    !matches!(reason, ResetReason::Busy | ResetReason::Replayed)
 }
 
 #[cfg(test)]

@@ -165,6 +165,9 @@ impl Asked {
         let epoch = parse_duration(self.epoch.as_deref().unwrap_or(EPOCH))?;
         let epoch_ms = u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX);
         let params = Params { epoch_ms, ..Params::devnet() };
+        if self.nodes == Some(0) {
+            return Err(CliError::usage("--nodes needs at least 1; to send, a network needs 4"));
+        }
         Ok(DevnetConfig {
             dir: dir.to_path_buf(),
             nodes: self.nodes.unwrap_or(NODES),

@@ -15,6 +15,9 @@ use crate::config::{ByteSize, CONFIG_FILE, DEFAULT_PORT, KEY_FILE, NETWORK_FILE,
 use crate::family::FamilyConsent;
 use crate::files;
 
+/// The least disk to offer, bytes: below it there is no room for a few messages of full size.
+const STORAGE_MIN: u64 = 1_000_000;
+
 /// Make a node's directory: its key, its settings, the network it joins.
 #[derive(Debug, Args)]
 #[command(
@@ -48,8 +51,16 @@ pub(crate) struct InitArgs {
 pub(crate) fn init(args: InitArgs, json: bool) -> Result<(), CliError> {
     let storage: ByteSize = args.storage.parse().map_err(CliError::usage)?;
     let unspecified = |address: &SocketAddr| address.ip().is_unspecified();
-    if args.advertise.iter().any(unspecified) {
-        return Err(CliError::usage("--advertise needs an address that others can reach"));
+    if args.advertise.iter().any(|address| unspecified(address) || address.port() == 0) {
+        return Err(CliError::usage("--advertise needs an address and port that others can reach"));
+    }
+    if args.listen.port() == 0 {
+        return Err(CliError::usage(
+            "--listen needs a port: others are told where the node listens",
+        ));
+    }
+    if storage.bytes() < STORAGE_MIN {
+        return Err(CliError::usage("--storage needs at least 1MB"));
     }
     if args.advertise.is_empty() && unspecified(&args.listen) {
         return Err(CliError::usage(

@@ -84,26 +84,27 @@ impl Keys {
             Some(kept) => after_all_of(kept.number),
             None => OnionKeyNumber::new(u8::try_from(now.as_secs() % 256).unwrap_or(0)),
         };
-        Self::draw(path, boot, number, now)
+        let keys = Self::draw(path, boot, number, now)?;
+        let journal = keys.empty_journal(now)?;
+        Ok((keys, journal))
     }
 
     /// New keys and an empty journal, for a clock that was set back: see
-    /// [`ReplaySet::is_ahead`]. The keys of before serve no more.
+    /// [`ReplaySet::is_ahead`]. The keys of before serve no more, even if the journal cannot be made.
     pub(super) fn draw_anew(&mut self, now: Timestamp) -> Result<Journal, FileError> {
         let (path, boot) = (self.path.clone(), self.boot.clone());
-        let (keys, journal) = Self::draw(path, boot, after_all_of(self.number), now)?;
-        *self = keys;
-        Ok(journal)
+        // Before the journal goes: keys whose journal lacks entries must not come back by a later save.
+        *self = Self::draw(path, boot, after_all_of(self.number), now)?;
+        self.empty_journal(now)
     }
 
+    /// Keys that were never used, on disk.
     fn draw(
         path: PathBuf,
         boot: Option<String>,
         number: OnionKeyNumber,
         now: Timestamp,
-    ) -> Result<(Self, Journal), FileError> {
-        let journal = path.with_file_name(JOURNAL_DIR);
-        let io = |source| FileError::Io { path: journal.clone(), source };
+    ) -> Result<Self, FileError> {
         let mut rng: StdRng = rand::make_rng();
         let keys = Self {
             path,
@@ -114,21 +115,25 @@ impl Keys {
             next: Secret::generate(&mut rng),
             number,
         };
-        // The keys first: a crash in between leaves new keys with entries that match nothing.
         keys.save()?;
+        Ok(keys)
+    }
+
+    /// A crash before the old journal is gone leaves new keys with entries that match nothing.
+    fn empty_journal(&self, now: Timestamp) -> Result<Journal, FileError> {
+        let journal = self.path.with_file_name(JOURNAL_DIR);
+        let io = |source| FileError::Io { path: journal.clone(), source };
         match fs::remove_dir_all(&journal) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             Ok(()) | Err(_) => fs::create_dir_all(&journal).map_err(io)?,
         }
-        let journal = Journal::open(journal.clone(), now).map_err(io)?;
-        Ok((keys, journal))
+        Journal::open(journal.clone(), now).map_err(io)
     }
 
     fn of(path: PathBuf, boot: Option<String>, kept: &Kept, now: Timestamp) -> Self {
         Self {
             path,
             boot,
-            // A day that began in the future, by a clock that was set back, would last for long.
             since: Timestamp::from_millis(kept.since).min(now),
             previous: kept.previous.map(Secret::from_bytes),
             current: Secret::from_bytes(kept.current),
@@ -161,6 +166,12 @@ impl Keys {
     /// When the current key has served its day.
     pub(super) fn due(&self) -> Timestamp {
         Timestamp::from_millis(self.since.as_millis().saturating_add(KEY_LIFE_MS))
+    }
+
+    /// A day that began in the future, by a clock that was set back, would last for long: it begins
+    /// now.
+    pub(super) fn correct(&mut self, now: Timestamp) {
+        self.since = self.since.min(now);
     }
 
     /// Makes the next key the current one; on disk before it is used.
@@ -277,10 +288,11 @@ impl Journal {
 
     fn write(&mut self, minute: u32, entry: &ReplayEntry) -> io::Result<()> {
         if !self.files.contains_key(&minute) {
-            self.forget()?;
             let path = self.dir.join(minute.to_string());
             let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
             self.files.insert(minute, file);
+            // After that: the oldest file tells the floor, so there is always one.
+            self.forget()?;
         }
         match self.files.get_mut(&minute) {
             Some(file) => file.write_all(entry.as_bytes()).inspect_err(|_| {
@@ -388,12 +400,15 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let now = Timestamp::from_secs(60_000_000);
         let ahead = Timestamp::from_secs(60_000_000 + 3600);
-        let (keys, mut journal) = Keys::open(dir.path(), ahead)?;
+        let (keys, _) = Keys::open(dir.path(), ahead)?;
+        // Nothing was taken by that clock: the keys stay, and their day begins now.
+        let (same, mut journal) = Keys::open(dir.path(), now)?;
+        assert_eq!(same.public(), keys.public());
+        assert_eq!(same.due(), Timestamp::from_millis(now.as_millis() + KEY_LIFE_MS));
         journal.insert(ahead.minute(), &ephemeral(1), ahead)?;
         drop(journal);
         let (again, mut journal) = Keys::open(dir.path(), now)?;
         assert_ne!(again.public(), keys.public());
-        assert!(again.due() <= Timestamp::from_millis(now.as_millis() + KEY_LIFE_MS));
         journal.insert(now.minute(), &ephemeral(1), now)?;
         Ok(())
     }
@@ -433,6 +448,24 @@ mod tests {
         let (again, _) = Keys::open(dir.path(), now)?;
         assert_eq!((again.public(), again.number()), (keys.public(), number.following()));
         assert_eq!(again.keyring().get(number).map(OnionSecretKey::public), Some(old));
+        Ok(())
+    }
+
+    #[test]
+    fn journal_whose_next_file_cannot_be_made_keeps_its_floor()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let now = Timestamp::from_secs(60_000_000);
+        let later = Timestamp::from_secs(60_000_000 + 3600);
+        let (_, mut journal) = Keys::open(dir.path(), now)?;
+        journal.insert(now.minute(), &ephemeral(1), now)?;
+        // A directory stands where the file of the later minute would be.
+        let blocked = dir.path().join(JOURNAL_DIR).join(later.minute().to_string());
+        fs::create_dir(&blocked)?;
+        let refused = journal.insert(later.minute(), &ephemeral(2), later);
+        assert_eq!(refused, Err(ReplayError::Busy));
+        let kept = dir.path().join(JOURNAL_DIR).join(now.minute().to_string());
+        assert!(kept.exists());
         Ok(())
     }
 

@@ -13,7 +13,15 @@ use enjambre_protocol::onion::{Answer, Keyring, OpenedLayer, PeelError, Peeled, 
 use enjambre_protocol::time::Timestamp;
 use rand::rngs::StdRng;
 
-use super::keys::Journal;
+use super::keys::{Journal, Keys};
+use crate::files::FileError;
+
+/// Whether a node's keys are others than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    None,
+    Changed,
+}
 
 /// The state that peeling needs.
 pub(super) struct Peeler {
@@ -27,20 +35,28 @@ impl Peeler {
         Self { network, keyring: RwLock::new(keyring), replays: Mutex::new(journal) }
     }
 
-    /// Peels with other keys from now on.
-    pub(super) fn set_keyring(&self, keyring: Keyring) {
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+    /// Makes the next key the current one when the day of the present one is over. Draws all keys
+    /// anew if the clock was set back so far that the replay set refuses what is built now. On an
+    /// error the keys of before serve on.
+    pub(super) fn renew(&self, keys: &mut Keys, now: Timestamp) -> Result<Renewal, FileError> {
+        if self.is_ahead(now) {
+            tracing::warn!("the clock was set back: new onion keys are drawn");
+            let journal = keys.draw_anew(now)?;
+            let mut keyring = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+            *self.replays.lock().unwrap_or_else(PoisonError::into_inner) = journal;
+            *keyring = keys.keyring();
+            return Ok(Renewal::Changed);
+        }
+        keys.correct(now);
+        if now < keys.due() {
+            return Ok(Renewal::None);
+        }
+        keys.rotate(&mut rand::make_rng::<StdRng>(), now)?;
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keys.keyring();
+        Ok(Renewal::Changed)
     }
 
-    /// Peels with keys that were never used and the empty set that belongs to them.
-    pub(super) fn renew(&self, keyring: Keyring, journal: Journal) {
-        let mut keys = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
-        *self.replays.lock().unwrap_or_else(PoisonError::into_inner) = journal;
-        *keys = keyring;
-    }
-
-    /// Whether packets of now are refused because the clock was ahead, so that new keys are due.
-    pub(super) fn is_ahead(&self, now: Timestamp) -> bool {
+    fn is_ahead(&self, now: Timestamp) -> bool {
         self.replays.lock().unwrap_or_else(PoisonError::into_inner).is_ahead(now)
     }
 
@@ -67,14 +83,12 @@ mod tests {
     use enjambre_protocol::id::NodeId;
     use enjambre_protocol::onion::{HopTarget, ResetReason, SizeClass, build};
 
-    use super::super::keys::Keys;
     use super::*;
 
     const NETWORK: NetworkId = NetworkId::from_bytes([3; 32]);
 
-    /// A packet whose layers are all for the keys in `dir`, as built at `built`.
-    fn opened(dir: &std::path::Path, built: Timestamp, now: Timestamp) -> (Peeler, Vec<u8>) {
-        let (keys, journal) = Keys::open(dir, now).unwrap();
+    /// A packet whose layers are all for `keys`, as built at `built`.
+    fn packet(keys: &Keys, built: Timestamp) -> Vec<u8> {
         let target = |byte| HopTarget {
             node: NodeId::from_bytes([byte; 32]),
             key_number: keys.number(),
@@ -83,8 +97,14 @@ mod tests {
         let path = [1, 2, 3, 4].map(target);
         let (class, mut rng) = (SizeClass::K2, rand::make_rng::<StdRng>());
         let built = build(&mut rng, &NETWORK, &path, class, class, built.minute(), b"request");
-        let (packet, _) = built.unwrap();
-        (Peeler::new(NETWORK, keys.keyring(), journal), packet.into_bytes())
+        built.unwrap().0.into_bytes()
+    }
+
+    /// A node with new keys, and a packet for it.
+    fn opened(dir: &std::path::Path, built: Timestamp, now: Timestamp) -> (Peeler, Vec<u8>) {
+        let (keys, journal) = Keys::open(dir, now).unwrap();
+        let packet = packet(&keys, built);
+        (Peeler::new(NETWORK, keys.keyring(), journal), packet)
     }
 
     #[test]
@@ -112,18 +132,35 @@ mod tests {
     }
 
     #[test]
-    fn renewed_keys_take_packets_of_a_clock_that_was_set_back() {
+    fn clock_that_is_set_back_means_new_keys_which_take_packets_of_now() {
         let (dir, now) = (tempfile::tempdir().unwrap(), Timestamp::from_secs(60_000_000));
         let ahead = Timestamp::from_secs(60_000_000 + 3600);
-        let (peeler, packet) = opened(dir.path(), ahead, ahead);
-        assert!(matches!(peeler.peel(&packet, ahead), Ok(Step::Relay { .. })));
-        assert!(peeler.is_ahead(now));
-        let other = tempfile::tempdir().unwrap();
-        let (keys, journal) = Keys::open(other.path(), now).unwrap();
-        peeler.renew(keys.keyring(), journal);
-        assert!(!peeler.is_ahead(now));
-        let (_, packet) = opened(other.path(), now, now);
-        assert!(matches!(peeler.peel(&packet, now), Ok(Step::Relay { .. })));
+        let (mut keys, journal) = Keys::open(dir.path(), ahead).unwrap();
+        let peeler = Peeler::new(NETWORK, keys.keyring(), journal);
+        let old = packet(&keys, ahead);
+        assert!(matches!(peeler.peel(&old, ahead), Ok(Step::Relay { .. })));
+        let early = peeler.peel(&packet(&keys, now), now);
+        assert!(matches!(early, Err(Answer::Reset(ResetReason::Clock))), "{early:?}");
+        assert_eq!(peeler.renew(&mut keys, now).unwrap(), Renewal::Changed);
+        assert!(matches!(peeler.peel(&packet(&keys, now), now), Ok(Step::Relay { .. })));
+        let again = peeler.peel(&old, ahead);
+        assert!(matches!(again, Err(Answer::Reset(ResetReason::KeyNumber))), "{again:?}");
+        assert_eq!(peeler.renew(&mut keys, now).unwrap(), Renewal::None);
+    }
+
+    #[test]
+    fn next_key_is_the_current_one_after_a_day_and_a_future_day_begins_now() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), Timestamp::from_secs(60_000_000));
+        let ahead = Timestamp::from_secs(60_000_000 + 9 * 86_400);
+        let (mut keys, journal) = Keys::open(dir.path(), ahead).unwrap();
+        let peeler = Peeler::new(NETWORK, keys.keyring(), journal);
+        let first = keys.number();
+        assert_eq!(peeler.renew(&mut keys, now).unwrap(), Renewal::None);
+        let due = keys.due();
+        assert_eq!(due, Timestamp::from_secs(60_000_000 + 86_400));
+        assert_eq!(peeler.renew(&mut keys, due).unwrap(), Renewal::Changed);
+        assert_eq!(keys.number(), first.following());
+        assert!(matches!(peeler.peel(&packet(&keys, due), due), Ok(Step::Relay { .. })));
     }
 
     #[test]

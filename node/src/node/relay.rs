@@ -15,10 +15,11 @@ use enjambre_protocol::onion::{
     Answer, Flow, Keyring, OnionError, ReplyRelay, ReplySealer, SizeClass, Step, frames_for,
 };
 
-use super::keys::Journal;
-use super::peeler::Peeler;
+use super::keys::{Journal, Keys};
+use super::peeler::{Peeler, Renewal};
 use crate::clock;
 use crate::directory::Directory;
+use crate::files::FileError;
 use crate::metrics::Metrics;
 use crate::server::{Held, REQUEST_WITHIN};
 
@@ -48,19 +49,9 @@ impl Relay {
         Self { peeler: Peeler::new(network, keyring, journal), directory, pool, metrics }
     }
 
-    /// Peels with other keys from now on.
-    pub(crate) fn set_keyring(&self, keyring: Keyring) {
-        self.peeler.set_keyring(keyring);
-    }
-
-    /// Peels with new keys and their empty replay set.
-    pub(super) fn renew(&self, keyring: Keyring, journal: Journal) {
-        self.peeler.renew(keyring, journal);
-    }
-
-    /// Whether new keys are due, because the clock was ahead.
-    pub(super) fn is_ahead(&self) -> bool {
-        self.peeler.is_ahead(clock::now())
+    /// Looks after the onion keys: see [`Peeler::renew`].
+    pub(super) fn renew(&self, keys: &mut Keys) -> Result<Renewal, FileError> {
+        self.peeler.renew(keys, clock::now())
     }
 
     /// Reads one packet, and either relays it, or gives the request with the means to answer. What it

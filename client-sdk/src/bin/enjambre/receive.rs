@@ -20,8 +20,8 @@ use crate::output::{Failure, Output, printable, printable_name, time};
     after_help = "Example:\n  enjambre receive --timeout 30s --save downloads\n\nTexts come first, then files, a line each. With --json a message comes as one object with the paths of\nits files, when they are there or cannot be had. A file that cannot be had is tried again by later\ncommands, ever more seldom, and given up after two weeks."
 )]
 pub(crate) struct Arguments {
-    /// Go on printing what comes until the command is stopped.
-    #[arg(long)]
+    /// Go on printing what comes until the command is stopped; there is no --timeout then.
+    #[arg(long, conflicts_with = "timeout")]
     follow: bool,
     /// How long to wait for the first message if none waits: 500ms, 30s, 5m, 1h.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]

@@ -107,11 +107,23 @@ pub enum LoopbackPeers {
     Counted,
 }
 
+/// What becomes of nodes that [`Admission`] does not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// They are told so, and the link ends.
+    Refused,
+    /// They get what a client gets, and count as one: for an endpoint that nodes must reach before
+    /// anybody lists them.
+    AsClients,
+}
+
 /// The limits of one endpoint. Change what differs from [`LinkConfig::new`].
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
     /// Which nodes are let in.
     pub admission: Admission,
+    /// What the others are. Refused unless set.
+    pub strangers: Strangers,
     /// Accepted links at a time, handshakes included. 8192: with nothing but hostile clients that
     /// is 2 GiB of windows filled and not read.
     pub links_max: usize,
@@ -147,6 +159,7 @@ impl LinkConfig {
     pub fn new(admission: Admission) -> Self {
         Self {
             admission,
+            strangers: Strangers::Refused,
             links_max: 8192,
             clients_max: 6144,
             clients_per_address_max: 256,

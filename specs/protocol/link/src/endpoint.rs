@@ -195,10 +195,11 @@ async fn accept_one(incoming: Incoming, begun: Begun, gate: Arc<Gate>, links: mp
     let ended = incoming.handshake().await;
     // The link may wait to be taken; others need not wait for that with their handshakes.
     drop(handshake);
-    let accepted = match ended {
+    let mut accepted = match ended {
         Ok(accepted) => accepted,
         Err(error) => return tracing::debug!(%error, "handshake of a peer failed"),
     };
+    accepted.peer = gate.standing(accepted.peer);
     let remote = accepted.connection.remote_addr();
     match gate.admit(entry, accepted.peer, remote) {
         Ok(permit) => {

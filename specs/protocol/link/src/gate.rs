@@ -11,7 +11,7 @@ use enjambre_protocol::id::NodeId;
 use enjambre_protocol::link::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::{LinkConfig, LoopbackPeers, Peer};
+use crate::config::{LinkConfig, LoopbackPeers, Peer, Strangers};
 
 /// Counts what one endpoint holds for others.
 #[derive(Debug)]
@@ -105,6 +105,16 @@ impl Gate {
 
     fn free_handshakes(&self) -> usize {
         self.handshakes.available_permits()
+    }
+
+    /// What a peer counts as here.
+    pub(crate) fn standing(&self, peer: Peer) -> Peer {
+        match (peer, self.config.strangers) {
+            (Peer::Node(node), Strangers::AsClients) if !self.config.admission.admits(&node) => {
+                Peer::Client
+            }
+            (peer, Strangers::AsClients | Strangers::Refused) => peer,
+        }
     }
 
     /// The places of a link whose peer is known now, or the code to close it with.

@@ -43,7 +43,7 @@ mod unread;
 mod tests;
 
 pub use ask::{AskError, ask, fetch_genesis};
-pub use config::{Admission, Identity, LinkConfig, LoopbackPeers, Peer, Timing};
+pub use config::{Admission, Identity, LinkConfig, LoopbackPeers, Peer, Strangers, Timing};
 pub use endpoint::{Acceptor, Endpoint};
 pub use error::LinkError;
 pub use link::{IncomingStream, Link, Request, Stream};

@@ -85,7 +85,8 @@ pub struct AgreementMachine {
     out: Outbox,
     /// Messages for a height that has not begun here, by sender.
     early: BTreeMap<u8, Vec<AgreementMessage>>,
-    behind_at: Option<Instant>,
+    /// When each authority's word that we are behind was last passed on.
+    behind_at: BTreeMap<u8, Instant>,
 }
 
 /// What never changes.
@@ -138,7 +139,7 @@ impl AgreementMachine {
             pool: DescriptorPool::default(),
             out: Outbox::default(),
             early: BTreeMap::new(),
-            behind_at: None,
+            behind_at: BTreeMap::new(),
         };
         if let Some(previous) = previous {
             machine.handle_document(now, clock, previous);
@@ -314,8 +315,8 @@ impl AgreementMachine {
 
     fn tell_behind(&mut self, now: Instant, from: u8, height: u64) {
         let again = |at: Instant| now.saturating_since(at) >= self.home.timing.resend;
-        if self.behind_at.is_none_or(again) {
-            self.behind_at = Some(now);
+        if self.behind_at.get(&from).copied().is_none_or(again) {
+            self.behind_at.insert(from, now);
             let authority = self.home.id_of(from);
             self.out.events.push_back(AgreementEvent::Behind { authority, height });
         }

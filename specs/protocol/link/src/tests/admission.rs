@@ -8,6 +8,7 @@ on_both!(
     full_node_refuses_links_until_one_is_gone,
     client_beyond_its_share_is_told_busy_while_nodes_get_in,
     node_that_is_not_let_in_is_told_so,
+    node_that_is_not_let_in_may_get_what_a_client_gets,
     client_has_64_streams_and_the_next_is_busy_at_once,
     node_has_far_more_streams_than_it_was_granted_first,
     stream_beyond_the_endpoints_budget_is_answered_busy,
@@ -49,6 +50,29 @@ async fn node_that_is_not_let_in_is_told_so(net: Net) {
     assert_eq!(refused.closed().await, LinkError::Closed(Code::NOT_ALLOWED));
     let (_ours, theirs) = server.link(&known.endpoint).await;
     assert_eq!(theirs.peer(), Peer::Node(listed));
+}
+
+async fn node_that_is_not_let_in_may_get_what_a_client_gets(net: Net) {
+    let (known, unknown) = (net.node(2), net.node(3));
+    let listed = known.node;
+    let mut config = LinkConfig::new(Admission::new(move |n| *n == listed));
+    config.strangers = Strangers::AsClients;
+    config.clients_max = 1;
+    let mut server = net.node_with(1, config);
+    let (ours, theirs) = server.link(&unknown.endpoint).await;
+    assert_eq!(theirs.peer(), Peer::Client);
+    let serving = tokio::spawn(echo(theirs));
+    let mut open = Vec::new();
+    for _ in 0..CLIENT_STREAMS_MAX {
+        open.push(ours.open(StreamHead::Directory).await.unwrap());
+    }
+    // Only nodes may send messages of nodes, and more streams than a client.
+    assert_eq!(ours.open(StreamHead::Directory).await.unwrap_err(), LinkError::Busy);
+    let second = net.client().connect(server.node, &[server.addr]).await.unwrap();
+    assert_eq!(second.closed().await, LinkError::Busy);
+    let (_ours, theirs) = server.link(&known.endpoint).await;
+    assert_eq!(theirs.peer(), Peer::Node(listed));
+    serving.abort();
 }
 
 async fn client_has_64_streams_and_the_next_is_busy_at_once(net: Net) {

@@ -133,6 +133,19 @@ fn layer_with_unknown_flags_is_refused() {
 }
 
 #[test]
+fn layer_with_a_bad_header_is_always_answered_with_the_same_frame() {
+    let answer = |body: u8| {
+        let (packet, _) =
+            forge_flagged(Hop::Destination, destination_header(), 1, |bytes| bytes.fill(body));
+        let error = outcome(Hop::Destination, &packet).unwrap_err();
+        let Answer::Frame(frame) = error.answer() else { panic!("no frame") };
+        frame
+    };
+    // It is sealed before the replay set is asked, so two that differ would share key and nonce.
+    assert_eq!(answer(0), answer(1));
+}
+
+#[test]
 fn body_of_another_hop_than_the_header_says_does_not_open() {
     // The layer is as long as an exit's, the header says middle.
     let header = Header {

@@ -235,3 +235,20 @@ fn a_polka_of_too_few_or_of_forged_votes_is_refused() {
     // k prevotes of round 3 are reason enough to be there too.
     assert_eq!(machine.round(), Some(3));
 }
+
+#[test]
+fn one_authority_that_claims_to_be_ahead_does_not_drown_out_another() {
+    let (mut machine, keys, _) = begun();
+    let ahead = |height| AgreementMessage::Status(Status::idle(height));
+    let mut told = Vec::new();
+    for (from, height) in [(1, 900), (1, 901), (2, 5), (1, 902), (2, 6)] {
+        let taken = machine.handle_message(Instant::START, &id(&keys[from]), ahead(height));
+        assert_eq!(taken, Ok(()));
+        let (_, _, events) = drain(&mut machine);
+        told.extend(events.into_iter().map(|event| match event {
+            AgreementEvent::Behind { authority, height } => (authority, height),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(told, [(id(&keys[1]), 900), (id(&keys[2]), 5)]);
+}

@@ -46,7 +46,7 @@ fuzz: setup ## each fuzz target for FUZZ_SECONDS (30); needs nightly and cargo-f
 
 sim: build ## the example scenarios
 	@for scenario in swarm-sim/scenarios/*.toml; do \
-	  $(BIN)/swarm-sim run $$scenario --seed 1 --out target/runs/$$(basename $$scenario .toml); done
+	  $(BIN)/swarm-sim run $$scenario --seed 1 --out target/runs/$$(basename $$scenario .toml) --overwrite; done
 
 docs: setup ## the documentation of every crate
 	cargo doc --locked --release --workspace --no-deps

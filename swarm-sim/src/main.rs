@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 use swarm_sim::output;
+use swarm_sim::output::folder::{Existing, Folder, FolderError};
 use swarm_sim::output::theory as show;
 use swarm_sim::run::{RunConfig, RunError, RunReport, run};
 use swarm_sim::scenario::{BUILT_IN, Scenario, ScenarioError};
@@ -33,9 +34,13 @@ enum Action {
         /// Threads; as many as there are cores unless set. They do not show in the results.
         #[arg(long)]
         threads: Option<NonZeroUsize>,
-        /// Also write results.json, metrics.csv and a table of single events into this folder.
+        /// Folder for results.json, metrics.csv and a table of single events; runs/NAME-SEED unless set. Results of another
+        /// run that stand there are not touched.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Replace results of this scenario that stand in the folder, such as those of another seed.
+        #[arg(long)]
+        overwrite: bool,
     },
     /// List the built-in scenarios.
     #[command(after_help = "Example: swarm-sim scenarios --json")]
@@ -138,8 +143,8 @@ enum CommandError {
     Scenario(#[from] ScenarioError),
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("cannot write to {folder}: {source}")]
-    Write { folder: String, source: std::io::Error },
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     #[error(transparent)]
     Theory(#[from] TheoryError),
     #[error("{count} closed forms fail their check: {names}")]
@@ -153,7 +158,7 @@ impl CommandError {
         match self {
             Self::Scenario(_) => "scenario",
             Self::Run(_) => "invariant",
-            Self::Write { .. } => "write",
+            Self::Folder(error) => error.kind(),
             Self::Differ { .. } => "determinism",
             Self::Theory(_) => "parameter",
             Self::Selfcheck { .. } => "selfcheck",
@@ -162,7 +167,11 @@ impl CommandError {
 
     /// 2 for what the caller can correct, 1 for a failure.
     const fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Scenario(_) | Self::Theory(_)) { 2 } else { 1 }
+        match self {
+            Self::Scenario(_) | Self::Theory(_) => 2,
+            Self::Folder(error) if error.is_refusal() => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -186,14 +195,17 @@ fn main() -> ExitCode {
                 print!("{table}");
             }
             if as_json {
-                let (kind, text) = (error.kind(), error.to_string());
-                eprintln!("{}", json!({"error": {"kind": kind, "text": text, "retry": "never"}}));
+                print_error_json(error.kind(), &error.to_string());
             } else {
                 eprintln!("swarm-sim: {error}");
             }
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn print_error_json(kind: &str, text: &str) {
+    eprintln!("{}", json!({"error": {"kind": kind, "text": text, "retry": "never"}}));
 }
 
 /// Help and version are no errors; all else is said in one sentence.
@@ -206,11 +218,16 @@ fn wrong_use(error: &clap::Error) -> ExitCode {
     let lines = text.lines().map(str::trim);
     let sentence: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
     let sentence = sentence.join(" ");
-    let sentence = sentence.trim().trim_start_matches("error: ");
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        eprintln!(
-            "swarm-sim: say what to do: run, analytic, estimate, metrics, selfcheck, scenarios or verify-determinism (see --help)"
-        );
+    let sentence = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let actions = Command::command();
+        let actions: Vec<&str> = actions.get_subcommands().map(clap::Command::get_name).collect();
+        format!("say what to do: {}", actions.join(", "))
+    } else {
+        sentence.trim().trim_start_matches("error: ").to_owned()
+    };
+    // What was asked for cannot be read from a line that is wrong, but for this word.
+    if std::env::args_os().any(|word| word == "--json") {
+        print_error_json("usage", &sentence);
     } else {
         eprintln!("swarm-sim: {sentence} (see --help)");
     }
@@ -219,17 +236,16 @@ fn wrong_use(error: &clap::Error) -> ExitCode {
 
 fn execute(action: Action) -> Result<String, CommandError> {
     match action {
-        Action::Run { which, threads, out } => {
+        Action::Run { which, threads, out, overwrite } => {
             let scenario = Scenario::load(&which.scenario)?;
             let config = which.config(&scenario, threads.unwrap_or_else(cores));
+            let default = || format!("runs/{}-{}", scenario.name, which.seed).into();
+            let existing = if overwrite { Existing::Replace } else { Existing::Keep };
+            let folder = Folder::open(&out.unwrap_or_else(default), existing, &scenario, &config)?;
             let report = run(&scenario, &config)?;
-            if let Some(folder) = out {
-                output::write(&report, &folder).map_err(|source| CommandError::Write {
-                    folder: folder.display().to_string(),
-                    source,
-                })?;
-            }
-            Ok(shown(&report, &which))
+            folder.write(&report)?;
+            let written = format!("results in {}\n", folder.path().display());
+            Ok(shown(&report, &which) + if which.json { "" } else { &written })
         }
         Action::Analytic { query } => {
             Ok(show::analytic(&Query::parse(&query.name, &query.params)?, query.json))

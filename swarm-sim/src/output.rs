@@ -1,15 +1,18 @@
 //! What a run prints and writes.
 
+pub mod folder;
 pub mod theory;
 
 use core::fmt::Write as _;
 use std::io;
-use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use crate::metric::{Method, Metric, Table};
 use crate::run::RunReport;
+
+/// The file that tells what run a folder holds.
+pub const RESULTS: &str = "results.json";
 
 /// The report as one JSON object. Counts end in a noun, times are in the metric's unit, ids are
 /// strings.
@@ -80,15 +83,15 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Writes `results.json`, `metrics.csv` and the table of single events into a folder, which is
-/// made if need be.
-pub fn write(report: &RunReport, folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+/// The files of a run by name, with their contents; `results.json` is the last.
+pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
     let json = serde_json::to_string_pretty(&to_json(report)).map_err(io::Error::other)?;
-    std::fs::write(folder.join("results.json"), json + "\n")?;
-    std::fs::write(folder.join("metrics.csv"), metrics_csv(&report.metrics))?;
     let table = &report.table;
-    std::fs::write(folder.join(table.name).with_extension("csv"), table_csv(table))
+    Ok(vec![
+        ("metrics.csv".to_owned(), metrics_csv(&report.metrics)),
+        (format!("{}.csv", table.name), table_csv(table)),
+        (RESULTS.to_owned(), json + "\n"),
+    ])
 }
 
 fn metrics_csv(metrics: &[Metric]) -> String {

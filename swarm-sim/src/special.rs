@@ -89,6 +89,14 @@ pub fn poisson(k: u64, mean: f64) -> f64 {
     libm::exp(-stirling_error(count) - deviance(count, mean)) / (2.0 * PI * count).sqrt()
 }
 
+/// Logarithm of the probability of `k` events, a whole number, where `mean` above 0 are expected.
+pub fn ln_poisson(k: f64, mean: f64) -> f64 {
+    if k <= 0.0 {
+        return -mean;
+    }
+    -stirling_error(k) - deviance(k, mean) - 0.5 * libm::log(2.0 * PI * k)
+}
+
 /// Sums terms upwards from `from` to `to` and downwards from it to `down_to`, given the term at
 /// `from` and the ratios term(k + 1) / term(k). `from` must not lie below the largest term, or be
 /// `down_to` itself.

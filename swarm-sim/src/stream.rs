@@ -11,6 +11,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::scenario::Share;
+use crate::special;
 
 const LABEL: &str = "enjambre/simulation-stream/1";
 
@@ -153,8 +154,39 @@ impl Stream {
         scaled(mean, times / shape)
     }
 
+    /// Poisson with this mean, a whole number: products of uniforms up to a mean of 10; above, Hörmann, "The transformed
+    /// rejection method for generating Poisson random variables", 1993.
+    pub(crate) fn poisson(&mut self, mean: f64) -> f64 {
+        if mean <= 10.0 {
+            let (end, mut product, mut count) = (libm::exp(-mean), self.unit(), 0.0);
+            while product > end {
+                product *= self.unit();
+                count += 1.0;
+            }
+            return count;
+        }
+        let b = 0.931 + 2.53 * mean.sqrt();
+        let a = -0.059 + 0.024_83 * b;
+        let inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
+        let below = 0.9277 - 3.6224 / (b - 2.0);
+        loop {
+            let (u, v) = (self.unit() - 0.5, self.unit());
+            let us = 0.5 - u.abs();
+            let k = ((2.0 * a / us + b) * u + mean + 0.43).floor();
+            if us >= 0.07 && v <= below {
+                return k;
+            }
+            if k < 0.0 || us <= 0.0 || (us < 0.013 && v > us) {
+                continue;
+            }
+            if libm::log(v * inverse_alpha / (a / (us * us) + b)) <= special::ln_poisson(k, mean) {
+                return k;
+            }
+        }
+    }
+
     /// Gamma of scale 1 and a shape of at least 1.
-    fn gamma_from_one(&mut self, shape: f64) -> f64 {
+    pub(crate) fn gamma_from_one(&mut self, shape: f64) -> f64 {
         let d = shape - 1.0 / 3.0;
         let c = (9.0 * d).sqrt().recip();
         loop {
@@ -251,6 +283,28 @@ mod tests {
         }
         let mean = sum / f64::from(n);
         (mean, squares / f64::from(n) - mean * mean)
+    }
+
+    #[test]
+    fn poisson_counts_are_as_frequent_as_they_should_be() {
+        for mean in [0.3, 9.9, 10.1, 40.0, 3000.0] {
+            let mut stream = stream(Entity::World, "poisson");
+            let counts: Vec<f64> = (0..100_000).map(|_| stream.poisson(mean)).collect();
+            let found = counts.iter().sum::<f64>() / 1e5;
+            let variance = counts.iter().map(|k| (k - found) * (k - found)).sum::<f64>() / 1e5;
+            // Five standard errors of the mean; the variance's is about mean · √(2 / 100 000).
+            assert!((found - mean).abs() < 5.0 * (mean / 1e5).sqrt(), "{mean}: {found}");
+            assert!((variance / mean - 1.0).abs() < 0.03, "{mean}: {variance}");
+            for k in [mean.floor(), (mean + mean.sqrt()).floor(), (mean - mean.sqrt()).floor()] {
+                let expected = if k < 0.0 { 0.0 } else { libm::exp(special::ln_poisson(k, mean)) };
+                let share = counts.iter().filter(|count| **count == k).count() as f64 / 1e5;
+                let error = (expected * (1.0 - expected) / 1e5).sqrt();
+                assert!(
+                    (share - expected).abs() <= 5.0 * error,
+                    "{mean}, {k}: {share}, {expected}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod chain;
 mod check;
 mod forms;
+mod lifetime;
 mod params;
 mod registry;
 mod sample;

@@ -92,6 +92,85 @@ fn wrong_use_exits_2_with_one_sentence() {
 }
 
 #[test]
+fn wrong_use_is_json_where_json_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, part) in [
+        ("run churn --json --seed x", "invalid value 'x'"),
+        ("--json", "unexpected argument '--json'"),
+        ("estimate path-both-ends --json", "--samples"),
+        ("runn --json", "unrecognized subcommand"),
+    ] {
+        let (code, out, error) = said(folder.path(), line);
+        let error: Value =
+            serde_json::from_str(&error).unwrap_or_else(|_| panic!("{line}: {error}"));
+        let (kind, text) = (&error["error"]["kind"], error["error"]["text"].as_str().unwrap());
+        assert_eq!((code, out.as_str(), kind), (Some(2), "", &"usage".into()), "{line}");
+        assert!(text.contains(part) && !text.contains('\n'), "{line}: {text}");
+    }
+}
+
+/// Names and contents of all files in a folder.
+fn contents(folder: &Path) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let read = |entry: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        (entry.file_name().into_string().unwrap(), text)
+    };
+    let mut all: Vec<_> = entries.map(read).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn results_go_to_a_folder_of_scenario_and_seed_unless_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = said(folder.path(), "run onion --replicates 1 --seed 3");
+    assert_eq!(code, Some(0));
+    assert!(out.ends_with("results in runs/onion-3\n"), "{out}");
+    let names = contents(&folder.path().join("runs/onion-3"));
+    let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["metrics.csv", "requests.csv", "results.json"]);
+}
+
+#[test]
+fn results_of_another_run_are_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| said(folder.path(), &format!("run {line} --out a"));
+    assert_eq!(run("onion --replicates 1").0, Some(0));
+    let before = contents(&folder.path().join("a"));
+    let refused = |line: &str, part: &str| {
+        let (code, out, error) = run(line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{line}");
+        assert!(error.starts_with("swarm-sim: a ") && error.contains(part), "{line}: {error}");
+        assert_eq!(before, contents(&folder.path().join("a")), "{line}");
+    };
+    refused("onion --replicates 1 --seed 2", "holds results of onion with --seed 1 --replicates 1");
+    refused("onion --replicates 2", "holds results of onion with --seed 1 --replicates 1");
+    refused("churn --replicates 1", "holds results of another scenario, onion");
+    refused("churn --replicates 1 --overwrite", "holds results of another scenario, onion");
+    // The same run again changes nothing, so it is none of these.
+    assert_eq!(run("onion --replicates 1").0, Some(0));
+    assert_eq!(before, contents(&folder.path().join("a")));
+    assert_eq!(run("onion --replicates 1 --seed 2 --overwrite").0, Some(0));
+    assert_ne!(before, contents(&folder.path().join("a")));
+}
+
+#[test]
+fn file_that_no_run_wrote_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["metrics.csv", "results.json"] {
+        let file = folder.path().join(format!("b/{name}"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "mine").unwrap();
+        let (code, _, error) = said(folder.path(), "run onion --replicates 1 --out b");
+        assert_eq!(code, Some(2));
+        assert!(error.contains(&format!("b holds a {name} that is not of this run")), "{error}");
+        assert_eq!(contents(&folder.path().join("b")), [(name.to_owned(), "mine".to_owned())]);
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
 fn error_is_json_where_json_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, error) = said(folder.path(), "run garlic --json");

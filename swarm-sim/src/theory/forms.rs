@@ -31,6 +31,16 @@ fn urn(args: &Args, draws: &str, count: u64) -> Result<(u64, u64), String> {
     Ok((nodes, malicious))
 }
 
+/// Nodes and malicious ones among them, of which `what` takes `count` different ones.
+fn urn_for(args: &Args, what: &str, count: u64) -> Result<(u64, u64), String> {
+    let enough = args.count("nodes") >= count;
+    require(
+        enough,
+        &format!("nodes must be at least {count}: {what} takes {count} different ones"),
+    )?;
+    urn(args, "nodes", count)
+}
+
 /// Probability that `draws` different ones of `nodes` are all among `marked`.
 fn all_of(nodes: u64, marked: u64, draws: u64) -> f64 {
     if draws > marked {
@@ -92,13 +102,13 @@ pub(super) fn path_any_hop(args: &Args) -> Found {
 }
 
 pub(super) fn request_both_ends(args: &Args) -> Found {
-    let (nodes, malicious) = urn(args, "4", 4)?;
+    let (nodes, malicious) = urn_for(args, "a request", 4)?;
     let (n, c) = (nodes as f64, malicious as f64);
     one(both_ends_of(nodes, malicious) * ((2.0 * n - c - 2.0) / (n - 2.0)))
 }
 
 pub(super) fn fresh_paths_compromise(args: &Args) -> Found {
-    let (n, c) = urn(args, "3", 3)?;
+    let (n, c) = urn_for(args, "a path", 3)?;
     let paths = args.count("paths") as f64;
     one(if paths == 0.0 { 0.0 } else { at_least_once(both_ends_of(n, c), paths) })
 }
@@ -126,7 +136,10 @@ pub(super) fn guards_day_zero(args: &Args) -> Found {
 
 pub(super) fn predecessor_rounds(args: &Args) -> Found {
     let (nodes, malicious) = (args.count("nodes"), args.count("malicious"));
-    require(malicious < nodes, "malicious must be below nodes, or no number of rounds solves it")?;
+    require(
+        malicious < nodes,
+        "malicious must be below nodes: if all are malicious, the first round decides",
+    )?;
     let (n, c) = (nodes as f64, malicious as f64);
     let square = c / n * (c / n);
     let miss =
@@ -272,7 +285,10 @@ pub(super) fn erlang_delay(args: &Args) -> Found {
 pub(super) fn bayes_detection(args: &Args) -> Found {
     let (tpr, fpr) = (args.real("tpr"), args.real("fpr"));
     let false_ones = (args.count("flows") - 1) as f64 * fpr;
-    require(tpr + false_ones > 0.0, "without true or false positives there is no match to judge")?;
+    require(
+        tpr + false_ones > 0.0,
+        "tpr and fpr cannot both lead to no match: one of them must be above 0, fpr with at least 2 flows",
+    )?;
     one(tpr / (tpr + false_ones))
 }
 

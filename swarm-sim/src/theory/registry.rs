@@ -1,7 +1,7 @@
 //! The list of all metrics with a closed form.
 
 use super::sample::{self, Sampler};
-use super::{Form, Kind, Param, forms};
+use super::{Form, Kind, Param, forms, lifetime};
 
 const fn param(name: &'static str, kind: Kind) -> Param {
     Param { name, kind, default: None }
@@ -24,8 +24,7 @@ const REPAIR: Param = Param {
     kind: Kind::Choice(&["parallel", "serial"]),
     default: Some("parallel"),
 };
-const URN: &str =
-    "sampling without replacement; Feller, An Introduction to Probability Theory, 1968";
+const URN: &str = "sampling without replacement; Feller, An Introduction to Probability Theory and Its Applications, 1968";
 
 /// All metrics, by topic.
 pub const FORMS: &[Form] = &[
@@ -137,7 +136,7 @@ pub const FORMS: &[Form] = &[
         fields: &["probability", "entropy", "degree"],
         unit: "probability; entropy in bits; degree from 0 to 1",
         formula: "P = 1 - p_f(n-c-1)/n; entropy of P once and p_f/n for n-c-1 others; degree = entropy / log2(n-c), 0 for one honest member",
-        source: "Reiter, Rubin, Crowds, 1998; Diaz, Seys, Claessens, Preneel, Towards Measuring Anonymity, 2002",
+        source: "Reiter, Rubin, Crowds: Anonymity for Web Transactions, 1998; Diaz, Seys, Claessens, Preneel, Towards Measuring Anonymity, 2002",
         evaluate: forms::crowds,
         sampler: None,
     },
@@ -194,7 +193,7 @@ pub const FORMS: &[Form] = &[
         fields: ONE,
         unit: "mean delays of one hop",
         formula: "x with 1 - sum over k < hops of exp(-x) x^k/k! = quantile",
-        source: "Erlang, 1909",
+        source: "the sum of independent exponential delays is a gamma variable; its tail is a Poisson sum",
         evaluate: forms::erlang_delay,
         sampler: Some(Sampler::Quantile(sample::erlang_delay)),
     },
@@ -204,7 +203,7 @@ pub const FORMS: &[Form] = &[
         fields: ONE,
         unit: "probability",
         formula: "tpr / (tpr + (flows-1) fpr)",
-        source: "Axelsson, The Base-Rate Fallacy and Intrusion Detection, 2000",
+        source: "Axelsson, The Base-Rate Fallacy and the Difficulty of Intrusion Detection, 2000",
         evaluate: forms::bayes_detection,
         sampler: None,
     },
@@ -219,7 +218,7 @@ pub const FORMS: &[Form] = &[
         fields: ONE,
         unit: "observations",
         formula: "(m l (sqrt(v0) + sqrt(v0+v1)))^2, v0 = (b-1)(N-1)/N^2, v1 = (m-1)/m^2",
-        source: "Danezis, Statistical Disclosure Attacks, 2003",
+        source: "Danezis, Statistical Disclosure Attacks: Traffic Confirmation in Open Environments, 2003",
         evaluate: forms::sda_observations,
         sampler: None,
     },
@@ -239,7 +238,7 @@ pub const FORMS: &[Form] = &[
         fields: ONE,
         unit: "users",
         formula: "1 + (users-1) presence^rounds",
-        source: "Berthold, Federrath, Koepsell, Web MIXes (intersection attacks), 2000",
+        source: "mean of a binomial count; the intersection attack after Berthold, Federrath, Koepsell, 2000",
         evaluate: forms::presence_set,
         sampler: Some(Sampler::Mean(sample::presence_set)),
     },
@@ -294,9 +293,9 @@ pub const FORMS: &[Form] = &[
         fields: ONE,
         unit: "time unit of the rates",
         formula: "sum over k of T(k), T(k) = (1 + up(k) T(k+1)) / down(k), T the mean time from k to k-1 live copies",
-        source: "Patterson, Gibson, Katz, RAID, 1988; Karlin, Taylor, A First Course in Stochastic Processes, 1975",
+        source: "Patterson, Gibson, Katz, 1988; Karlin, Taylor, A First Course in Stochastic Processes, 1975",
         evaluate: forms::mttdl,
-        sampler: Some(Sampler::Mean(sample::mttdl)),
+        sampler: Some(Sampler::Mean(lifetime::mttdl)),
     },
     Form {
         name: "loss-within",
@@ -312,7 +311,7 @@ pub const FORMS: &[Form] = &[
         formula: "entry (size, 0) of exp(Q time), Q the generator of the chain of live copies, by uniformisation and squaring",
         source: "Jensen, 1953 (uniformisation); Grassmann, Taksar, Heyman, 1985 (no subtractions)",
         evaluate: forms::loss_within,
-        sampler: Some(Sampler::Weight(sample::loss_within)),
+        sampler: Some(Sampler::Weight(lifetime::loss_within)),
     },
     Form {
         name: "loss-without-repair",
@@ -320,7 +319,7 @@ pub const FORMS: &[Form] = &[
         fields: ONE,
         unit: "probability",
         formula: "(1 - exp(-time/mean_life))^size",
-        source: "independent exponential lives; Barlow, Proschan, Statistical Theory of Reliability, 1975",
+        source: "independent exponential lives; Barlow, Proschan, 1975",
         evaluate: forms::loss_without_repair,
         sampler: Some(Sampler::Share(sample::loss_without_repair)),
     },
@@ -330,7 +329,7 @@ pub const FORMS: &[Form] = &[
         fields: ENDS,
         unit: "probability",
         formula: "(h + z^2/2 -+ z sqrt(h(n-h)/n + z^2/4)) / (n + z^2), h of n hits, z the normal quantile of (1+level)/2",
-        source: "Wilson, Probable Inference, 1927",
+        source: "Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927",
         evaluate: forms::wilson,
         sampler: None,
     },
@@ -340,7 +339,7 @@ pub const FORMS: &[Form] = &[
         fields: ENDS,
         unit: "probability",
         formula: "shares at which h or more, and h or fewer, hits have probability (1-level)/2; 0 for no hits, 1 for all",
-        source: "Clopper, Pearson, The Use of Confidence or Fiducial Limits, 1934",
+        source: "Clopper, Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial, 1934",
         evaluate: forms::clopper_pearson,
         sampler: None,
     },

@@ -240,7 +240,7 @@ fn both_ends(mut urn: Urn, hops: u64, stream: &mut Stream) -> bool {
     first && last
 }
 
-fn chance(probability: f64, stream: &mut Stream) -> bool {
+pub(super) fn chance(probability: f64, stream: &mut Stream) -> bool {
     stream.unit() <= probability
 }
 
@@ -332,87 +332,6 @@ pub(super) fn swarm_availability(args: &Args, stream: &mut Stream) -> bool {
 pub(super) fn loss_without_repair(args: &Args, stream: &mut Stream) -> bool {
     let (life, time) = (args.real("mean_life"), args.real("time"));
     (0..args.count("size")).all(|_| exponential(1.0, stream) <= time / life)
-}
-
-pub(super) fn mttdl(args: &Args, stream: &mut Stream) -> f64 {
-    let Ok(copies) = forms::copies(args) else { return 0.0 };
-    let (mut live, mut time) = (copies.size, 0.0);
-    while live > 0 {
-        let (down, up) = (copies.down(live), copies.up(live));
-        time += exponential(down + up, stream);
-        live = if up == 0.0 || chance(down / (down + up), stream) { live - 1 } else { live + 1 };
-    }
-    time
-}
-
-/// Failures among jumps where the sampled chain is biased: above a half, so that it drifts to the loss.
-const BIAS: f64 = 0.7;
-
-/// The weight of one chain over `time`: its likelihood ratio if it lost all copies, else 0; the mean of weights is
-/// the probability (importance sampling, unbiased).
-///
-/// Jumps are biased towards failure (Lewis and Böhm, 1984) in a share of the cycles between times with all copies
-/// live; that share is about one over the expected number of cycles, so that a loss late in a long `time` is
-/// sampled as well as an early one. A jump from a state with copies missing is forced to come before the end;
-/// one with all live only where the first failure itself is rare.
-pub(super) fn loss_within(args: &Args, stream: &mut Stream) -> f64 {
-    let Ok(copies) = forms::copies(args) else { return 0.0 };
-    let mut left = args.real("time");
-    let full_rate = copies.down(copies.size);
-    if full_rate * left <= 0.0 {
-        return 0.0;
-    }
-    let rare = full_rate * left <= 1.0;
-    let biased_share = (full_rate * left).recip().min(1.0);
-    let (mut weight, mut live) = (1.0, copies.size);
-    loop {
-        // One cycle; `ratio` is true over biased probability of its jumps.
-        let biased = biased_share >= 1.0 || chance(biased_share, stream);
-        let mut ratio = 1.0;
-        loop {
-            let (down, up) = (copies.down(live), copies.up(live));
-            let rate = down + up;
-            let wait = if live < copies.size || rare {
-                // Exponential given that it ends before `left`.
-                let within = -libm::expm1(-rate * left);
-                weight *= within;
-                -libm::log1p(-stream.unit() * within) / rate
-            } else {
-                exponential(rate, stream)
-            };
-            if wait > left && !(live < copies.size || rare) {
-                return 0.0;
-            }
-            left = (left - wait).max(0.0);
-            if up == 0.0 {
-                live -= 1;
-            } else {
-                let fails = down / rate;
-                let bias = fails.max(BIAS);
-                if chance(if biased { bias } else { fails }, stream) {
-                    ratio *= fails / bias;
-                    live -= 1;
-                } else {
-                    // 1 − fails, without cancellation; a bias above BIAS is `fails` itself.
-                    ratio *= if fails > BIAS { 1.0 } else { up / rate / (1.0 - BIAS) };
-                    live += 1;
-                }
-            }
-            if live == 0 || live == copies.size {
-                break;
-            }
-            if weight * ratio == 0.0 || left <= 0.0 {
-                return 0.0;
-            }
-        }
-        weight *= ratio / (biased_share + (1.0 - biased_share) * ratio);
-        if live == 0 {
-            return weight;
-        }
-        if weight == 0.0 || left <= 0.0 {
-            return 0.0;
-        }
-    }
 }
 
 /// Mean entropy over `samples` leaving messages of one run of a Poisson mix, in mean delays. The state is all that

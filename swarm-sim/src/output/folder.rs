@@ -1,0 +1,171 @@
+//! The folder that a run writes into, which may hold results already.
+//!
+//! # Invariants
+//!
+//! - *Nothing lost silently*: a file is replaced only by the same bytes, or, where that was asked for, by a run of the same
+//!   scenario. A folder with results of another scenario is never written to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{RESULTS, files};
+use crate::run::{RunConfig, RunReport};
+use crate::scenario::Scenario;
+
+/// What happens to results of the same scenario that stand in the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// They stay, and the run is refused if it would change them.
+    Keep,
+    /// They are replaced.
+    Replace,
+}
+
+/// Why a run's results were not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The folder holds another run of the same scenario.
+    #[error(
+        "{folder} holds results of {scenario} with --seed {seed} --replicates {replicates}: give another --out, or --overwrite"
+    )]
+    OtherRun {
+        /// The folder.
+        folder: String,
+        /// The scenario there.
+        scenario: String,
+        /// The seed there.
+        seed: u64,
+        /// The number of replicates there.
+        replicates: u64,
+    },
+    /// The folder holds another scenario's results.
+    #[error("{folder} holds results of another scenario, {scenario}: give another --out")]
+    OtherScenario {
+        /// The folder.
+        folder: String,
+        /// The scenario there.
+        scenario: String,
+    },
+    /// The folder holds a file of a name that the run needs, with other contents.
+    #[error(
+        "{folder} holds a {file} that is not of this run, or of other settings: give another --out, or --overwrite"
+    )]
+    OtherFile {
+        /// The folder.
+        folder: String,
+        /// The file's name.
+        file: String,
+    },
+    /// The system refused.
+    #[error("cannot write to {folder}: {source}")]
+    Write {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl FolderError {
+    /// Whether the caller can correct it by naming another folder.
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Write { .. })
+    }
+
+    /// The kind that scripts read.
+    pub const fn kind(&self) -> &'static str {
+        if self.is_refusal() { "folder" } else { "write" }
+    }
+}
+
+/// A folder into which a run may write.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    existing: Existing,
+}
+
+impl Folder {
+    /// Looks at what a folder holds before the run's time is spent. Nothing is made yet.
+    pub fn open(
+        path: &Path,
+        existing: Existing,
+        scenario: &Scenario,
+        config: &RunConfig,
+    ) -> Result<Self, FolderError> {
+        let folder = Self { path: path.to_owned(), existing };
+        let Some(text) = folder.read(RESULTS)? else { return Ok(folder) };
+        let found = serde_json::from_slice::<Value>(&text).unwrap_or_default();
+        let (Some(name), Some(engine), Some(seed), Some(replicates)) = (
+            found["scenario"].as_str(),
+            found["engine"].as_str(),
+            found["seed"].as_u64(),
+            found["replicates"].as_u64(),
+        ) else {
+            return Err(folder.other_file(RESULTS));
+        };
+        let place = folder.name();
+        let name = name.to_owned();
+        if (name.as_str(), engine) != (scenario.name.as_str(), scenario.engine.name()) {
+            return Err(FolderError::OtherScenario { folder: place, scenario: name });
+        }
+        let same = (seed, replicates) == (config.seed, config.replicates.into());
+        if existing == Existing::Keep && !same {
+            return Err(FolderError::OtherRun { folder: place, scenario: name, seed, replicates });
+        }
+        Ok(folder)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes all files of a run, `results.json` last, or none of them if one would replace another file's contents
+    /// unasked. Each appears under its name only when it is whole.
+    pub fn write(&self, report: &RunReport) -> Result<(), FolderError> {
+        let files = files(report).map_err(|source| self.failed(source))?;
+        if self.existing == Existing::Keep {
+            for (name, text) in &files {
+                if self.read(name)?.is_some_and(|there| there != text.as_bytes()) {
+                    return Err(self.other_file(name));
+                }
+            }
+        }
+        self.replace(&files).map_err(|source| self.failed(source))
+    }
+
+    fn replace(&self, files: &[(String, String)]) -> io::Result<()> {
+        std::fs::create_dir_all(&self.path)?;
+        for (name, text) in files {
+            let half = self.path.join(format!(".{name}.part"));
+            std::fs::write(&half, text)?;
+            std::fs::rename(half, self.path.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// A file's bytes, if there is one.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FolderError> {
+        match std::fs::read(self.path.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn failed(&self, source: io::Error) -> FolderError {
+        FolderError::Write { folder: self.name(), source }
+    }
+
+    fn other_file(&self, file: &str) -> FolderError {
+        FolderError::OtherFile { folder: self.name(), file: file.to_owned() }
+    }
+}

@@ -23,6 +23,7 @@
 
 pub mod churn;
 pub mod decimal;
+pub mod explain;
 pub mod metric;
 pub mod net;
 pub mod onion;

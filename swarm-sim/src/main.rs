@@ -9,6 +9,7 @@ use std::time::Instant;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
+use swarm_sim::explain::explain;
 use swarm_sim::output;
 use swarm_sim::output::folder::{Existing, Folder, FolderError};
 use swarm_sim::output::theory as show;
@@ -41,6 +42,16 @@ enum Action {
         /// Replace results of this scenario that stand in the folder, such as those of another seed.
         #[arg(long)]
         overwrite: bool,
+    },
+    /// Print a scenario's settings, what theory predicts for it, and what is not simulated.
+    #[command(after_help = "Example: swarm-sim explain churn")]
+    Explain {
+        /// A built-in scenario's name, or a scenario file.
+        #[arg(value_name = "NAME|FILE")]
+        scenario: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// List the built-in scenarios.
     #[command(after_help = "Example: swarm-sim scenarios --json")]
@@ -183,6 +194,7 @@ fn main() -> ExitCode {
     let as_json = match &command.action {
         Action::Run { which, .. } | Action::VerifyDeterminism { which } => which.json,
         Action::Analytic { query } | Action::Estimate { query, .. } => query.json,
+        Action::Explain { json, .. } => *json,
         Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
     };
     match execute(command.action) {
@@ -255,6 +267,11 @@ fn execute(action: Action) -> Result<String, CommandError> {
             let start = Instant::now();
             let found = query.estimate(samples, seed, threads.unwrap_or_else(cores))?;
             Ok(show::estimate(&query, &found, start.elapsed().as_secs_f64(), asked.json))
+        }
+        Action::Explain { scenario, json } => {
+            let explanation = explain(&Scenario::load(&scenario)?);
+            let print = if json { output::explain::to_json } else { output::explain::to_text };
+            Ok(print(&explanation))
         }
         Action::Metrics { json } => Ok(show::metrics(json)),
         Action::Selfcheck { json } => {

@@ -1,5 +1,6 @@
 //! What a run prints and writes.
 
+pub mod explain;
 pub mod folder;
 pub mod theory;
 

@@ -31,7 +31,7 @@ fn commands_of_the_readme_work_from_any_folder() {
         assert!(!out.is_empty(), "swarm-sim {line}");
         run += 1;
     }
-    assert_eq!(run, 7);
+    assert_eq!(run, 8);
     assert!(folder.path().join("runs/churn/results.json").is_file());
 }
 
@@ -58,6 +58,22 @@ fn json_says_what_the_files_say() {
 }
 
 #[test]
+fn explanation_predicts_what_a_run_expects() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |line: &str| serde_json::from_str::<Value>(&said(folder.path(), line).1).unwrap();
+    let (explained, run) = (json("explain onion --json"), json("run onion --replicates 1 --json"));
+    let named = |name: &str| {
+        let all = explained["predictions"].as_array().unwrap();
+        all.iter().find(|found| found["name"] == name).unwrap()["value"].clone()
+    };
+    for name in ["guard_and_exit_malicious", "request_both_ends_malicious"] {
+        assert_eq!(named(name), run["metrics"][name]["expected"], "{name}");
+    }
+    let (code, text, _) = said(folder.path(), "explain churn");
+    assert!(code == Some(0) && text.contains("swarms.epoch         10 min\n"), "{text}");
+}
+
+#[test]
 fn scenarios_are_listed_one_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let (code, out, _) = said(folder.path(), "scenarios --json");
@@ -81,6 +97,7 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("run churn --replicates 0", "0 is not in"),
         ("run garlic", "one of churn, onion"),
         ("run bad.toml", "bad.toml, line"),
+        ("explain garlic", "one of churn, onion"),
         ("run missing.toml", "cannot read missing.toml"),
         ("verify-determinism garlic", "one of churn, onion"),
     ] {
@@ -193,6 +210,7 @@ fn help_has_an_example() {
     for line in [
         "--help",
         "run --help",
+        "explain --help",
         "analytic --help",
         "estimate --help",
         "metrics --help",

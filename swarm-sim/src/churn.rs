@@ -2,9 +2,10 @@
 //!
 //! Each step is one document. Before it nodes join, leave or lose their stores; then the
 //! protocol's own [`transition`](enjambre_protocol::swarm::transition) computes the swarms, and every step is checked against its
-//! invariants. Members that have to state their readiness do so after a fixed number of
+//! invariants. With the rules `deployed` the deployed network's own grouping takes its place. Members that have to state their readiness do so after a fixed number of
 //! documents; what they would copy meanwhile is not simulated, nor are authorities that disagree.
 
+mod deployed;
 mod history;
 mod measure;
 
@@ -13,7 +14,7 @@ pub(crate) use measure::merge;
 use enjambre_protocol::id::Digest;
 use enjambre_protocol::swarm::invariants::{self, Violation};
 
-use crate::scenario::Churn;
+use crate::scenario::{Churn, Rules};
 use crate::stream::Streams;
 use crate::trace::Trace;
 use history::History;
@@ -30,6 +31,14 @@ pub enum ChurnError {
         step: u32,
         /// What does not hold.
         violation: Violation,
+    },
+    /// The deployed rules left a node out, placed it twice, or let a swarm starve beside another.
+    #[error(
+        "step {step}: the deployed rules' swarms are not a partition of the nodes into swarms of five or more"
+    )]
+    Deployed {
+        /// The step.
+        step: u32,
     },
     /// The number of a configuration went back, or stayed although it changed.
     #[error("step {step}: a configuration changed without a higher number")]
@@ -59,10 +68,19 @@ pub(crate) fn run(churn: &Churn, streams: &Streams) -> Result<Outcome, ChurnErro
             let happened = history.happen(steps);
             let before = history.advance();
             let step = history.step();
-            invariants::check(history.state(), history.nodes(), &churn.params)
-                .map_err(|violation| ChurnError::Violation { step, violation })?;
-            if !history.numbers_grow(&before) {
-                return Err(ChurnError::Number { step });
+            match churn.rules {
+                Rules::Ours => {
+                    invariants::check(history.state(), history.nodes(), &churn.params)
+                        .map_err(|violation| ChurnError::Violation { step, violation })?;
+                    if !history.numbers_grow(&before) {
+                        return Err(ChurnError::Number { step });
+                    }
+                }
+                Rules::Deployed => {
+                    if !deployed::holds(history.state(), history.nodes()) {
+                        return Err(ChurnError::Deployed { step });
+                    }
+                }
             }
             trace.event(&[&step.to_le_bytes(), &history.encoded_state()]);
             measures.step(&history, &before, happened);

@@ -5,7 +5,7 @@ use core::time::Duration;
 use enjambre_protocol::swarm::{Readiness, SWARM_MAX, SWARM_MIN, majority};
 use serde::Serialize;
 
-use crate::scenario::{Churn, Engine, Latency, Network, Onion, Scenario, Share};
+use crate::scenario::{Churn, Engine, Latency, Network, Onion, Rules, Scenario, Share, Steps};
 use crate::stats::{both_malicious, first_and_another_malicious, hypergeometric_tail};
 
 /// Messages of a request and its answer: four links there, four back.
@@ -118,6 +118,13 @@ fn network_settings(network: &Network) -> Vec<Setting> {
 fn churn_settings(churn: &Churn) -> Vec<Setting> {
     let mut settings = network_settings(&churn.network);
     let params = &churn.params;
+    if churn.rules == Rules::Deployed {
+        settings.push(setting("swarms.rules", "deployed"));
+        settings.push(setting("swarms.epoch", time(churn.epoch)));
+        settings.extend(churn.steps.iter().map(steps_setting));
+        return settings;
+    }
+    settings.push(setting("swarms.rules", "ours"));
     match params.readiness {
         Readiness::AtOnce => settings.push(setting("swarms.readiness", "at once")),
         Readiness::Stated => {
@@ -132,13 +139,15 @@ fn churn_settings(churn: &Churn) -> Vec<Setting> {
         setting("swarms.ready_within", time(params.ready_within)),
         setting("swarms.lost_after", time(params.lost_after)),
     ]);
-    settings.extend(churn.steps.iter().map(|steps| {
-        let (times, drop) = (steps.times, percent(steps.drop));
-        let (join, leave, empty) = (steps.join, steps.leave, steps.empty);
-        let text = format!("times {times}, join {join}, leave {leave}, drop {drop}, empty {empty}");
-        setting("steps", text)
-    }));
+    settings.extend(churn.steps.iter().map(steps_setting));
     settings
+}
+
+fn steps_setting(steps: &Steps) -> Setting {
+    let (times, drop) = (steps.times, percent(steps.drop));
+    let (join, leave, empty) = (steps.join, steps.leave, steps.empty);
+    let text = format!("times {times}, join {join}, leave {leave}, drop {drop}, empty {empty}");
+    setting("steps", text)
 }
 
 /// How many of `network`'s nodes are malicious at the start.

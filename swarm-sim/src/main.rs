@@ -316,7 +316,7 @@ fn list(as_json: bool) -> Result<String, CommandError> {
             json!({"name": name, "engine": engine, "about": about, "replicates": replicates})
                 .to_string()
         } else {
-            format!("{name:10} {about}")
+            format!("{name:14} {about}")
         };
         text.push_str(&line);
         text.push('\n');

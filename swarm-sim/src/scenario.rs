@@ -63,12 +63,23 @@ pub struct Network {
     pub families: Option<u32>,
 }
 
+/// Who groups nodes into swarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// The protocol's transition.
+    Ours,
+    /// The deployed network's rules.
+    Deployed,
+}
+
 /// Settings of the churn engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Churn {
     /// Who takes part.
     pub network: Network,
-    /// The network's rules for swarms.
+    /// Whose rules form swarms.
+    pub rules: Rules,
+    /// The parameters of the protocol's rules.
     pub params: SwarmParams,
     /// Documents after which a member states that it is ready.
     pub ready_after: u32,

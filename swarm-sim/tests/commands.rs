@@ -81,7 +81,10 @@ fn scenarios_are_listed_one_a_line() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone())
         .collect();
-    assert_eq!((code, names), (Some(0), vec!["churn".into(), "onion".into()]));
+    assert_eq!(
+        (code, names),
+        (Some(0), vec!["churn".into(), "churn-deployed".into(), "onion".into()])
+    );
 }
 
 #[test]
@@ -95,11 +98,11 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("run", "NAME|FILE"),
         ("run churn --seed x", "invalid value 'x'"),
         ("run churn --replicates 0", "0 is not in"),
-        ("run garlic", "one of churn, onion"),
+        ("run garlic", "one of churn, churn-deployed, onion"),
         ("run bad.toml", "bad.toml, line"),
-        ("explain garlic", "one of churn, onion"),
+        ("explain garlic", "one of churn, churn-deployed, onion"),
         ("run missing.toml", "cannot read missing.toml"),
-        ("verify-determinism garlic", "one of churn, onion"),
+        ("verify-determinism garlic", "one of churn, churn-deployed, onion"),
     ] {
         let (code, out, error) = said(folder.path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "swarm-sim {line}");

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use swarm_sim::metric::Metric;
 use swarm_sim::run::{RunConfig, RunReport, run};
 use swarm_sim::scenario::Scenario;
+use swarm_sim::stats::hypergeometric_tail;
 
 /// A small onion network; `change` replaces parts of its file.
 fn onion(change: &[(&str, &str)]) -> Scenario {
@@ -159,6 +160,61 @@ fn invariants_hold_when_half_of_the_network_is_lost_twice_in_a_row() {
     // Beyond what swarms outlive; sizes and reserves must hold all the same.
     let report = report_on(&churn(&[("times = 1\n", "times = 2\n")]), 1, 40, 2);
     assert!(value(&report, "size_min") >= 5.0 && value(&report, "losses_possible") > 0.0);
+}
+
+/// 42 nodes of which 60 % go in the first and only step, under one of the rules.
+fn burst(rules: &str) -> RunReport {
+    let file = r#"
+version = 1
+engine = "churn"
+name = "burst"
+about = "a test"
+replicates = 600
+[network]
+nodes = 42
+malicious = "20 %"
+[swarms]
+rules = "ours"
+readiness = "at once"
+epoch = "1 h"
+[[steps]]
+times = 1
+drop = "60 %"
+"#;
+    report_on(&parse(file, &[("\"ours\"", &format!("\"{rules}\""))]), 1, 600, 2)
+}
+
+#[test]
+fn burst_takes_as_many_deployed_swarms_as_theory_says() {
+    let report = burst("deployed");
+    // 42 nodes make six swarms of 7; 25 go.
+    let expected = 600.0 * 6.0 * hypergeometric_tail(42, 25, 7, 7);
+    let vanished = value(&report, "swarms_vanished");
+    // Poisson within four standard deviations; swarms of one network exclude rather than favour each other.
+    assert!((vanished - expected).abs() < 4.0 * expected.sqrt(), "{vanished}, {expected}");
+    assert!(report.metric("losses_possible").is_none());
+    // Smaller swarms vanish more often.
+    assert!(value(&burst("ours"), "swarms_vanished") > vanished);
+}
+
+#[test]
+fn swarms_are_exposed_as_often_as_uniform_members_would_be() {
+    for rules in ["ours", "deployed"] {
+        let report = burst(rules);
+        let exposed = report.metric("swarms_exposed_share").unwrap();
+        let (expected, interval) = (exposed.expected.unwrap(), exposed.interval().unwrap());
+        let (value, half) = (exposed.value.unwrap(), (interval.high - interval.low) / 2.0);
+        // Four standard errors.
+        assert!((value - expected).abs() < 2.1 * half && value > 0.1, "{rules}: {exposed:?}");
+    }
+}
+
+#[test]
+fn deployed_rules_keep_their_partition_through_growth_loss_and_churn() {
+    let scenario = Scenario::load("churn-deployed").unwrap();
+    let report = report_on(&scenario, 1, 20, 2);
+    assert!(value(&report, "size_min") >= 5.0 && value(&report, "swarms_dissolved") > 0.0);
+    assert_eq!(report.digest, report_on(&scenario, 1, 20, 3).digest);
 }
 
 #[test]

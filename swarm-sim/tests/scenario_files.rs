@@ -71,6 +71,21 @@ fn key_that_another_rules_out_is_refused_on_its_own_line() {
 }
 
 #[test]
+fn deployed_rules_refuse_settings_of_the_protocols() {
+    for (from, to) in [
+        ("readiness = \"at once\"", "readiness = \"stated\""),
+        ("epoch =", "cuckoo_k = 2\nepoch ="),
+        ("epoch =", "lost_after = \"24 h\"\nepoch ="),
+        ("epoch =", "ready_within = \"1 h\"\nepoch ="),
+    ] {
+        let error = refusal("churn-deployed", from, to);
+        let start = format!("x.toml, line {}, swarms.rules: ", line("churn-deployed", "rules ="));
+        assert!(error.starts_with(&start) && error.contains("at once"), "{to}: {error}");
+    }
+    refused("churn-deployed", "\"deployed\"", "\"other\"", "swarms.rules", "unknown variant");
+}
+
+#[test]
 fn history_of_too_many_nodes_is_refused_at_the_first_of_its_steps() {
     let error = refusal("churn", "times = 300\njoin = 1", "times = 900000\njoin = 9");
     let start = format!("x.toml, line {}, [[steps]]", line("churn", "[[steps]]"));
@@ -91,7 +106,10 @@ fn missing_key_and_text_that_is_no_toml_are_refused() {
 #[test]
 fn unknown_name_is_answered_with_those_that_exist() {
     let error = Scenario::load("garlic").map(|_| ()).unwrap_err().to_string();
-    assert_eq!(error, "no scenario is called garlic: give a file, or one of churn, onion");
+    assert_eq!(
+        error,
+        "no scenario is called garlic: give a file, or one of churn, churn-deployed, onion"
+    );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");
 }

@@ -11,8 +11,9 @@ use enjambre_protocol::swarm::{
 use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
 
+use super::deployed;
 use crate::population::{self, Profile};
-use crate::scenario::{Churn, Steps};
+use crate::scenario::{Churn, Rules, Steps};
 use crate::stream::{Entity, Stream, Streams};
 
 /// The time of the first document. Any would do.
@@ -33,6 +34,8 @@ pub(crate) struct History<'a> {
     streams: &'a Streams,
     /// Who is struck by what happens.
     fate: Stream,
+    /// What the deployed rules draw from.
+    draws: Stream,
     nodes: Vec<StorageNode>,
     malicious: BTreeSet<NodeId>,
     /// Nodes that ever were.
@@ -50,6 +53,7 @@ impl<'a> History<'a> {
             churn,
             streams,
             fate: streams.stream(Entity::World, "churn"),
+            draws: streams.stream(Entity::World, "deployed"),
             nodes: Vec::new(),
             malicious: BTreeSet::new(),
             made: 0,
@@ -73,6 +77,11 @@ impl<'a> History<'a> {
 
     pub(crate) const fn state(&self) -> &SwarmState {
         &self.state
+    }
+
+    /// Whether the rules know read quorums, so that a loss shows in a configuration.
+    pub(crate) fn has_quorums(&self) -> bool {
+        self.churn.rules == Rules::Ours
     }
 
     /// Documents since the first.
@@ -136,7 +145,10 @@ impl<'a> History<'a> {
             crypto::digest("enjambre/simulation-beacon/1", &[&seed, &self.step.to_le_bytes()]);
         let now = START.saturating_add(self.churn.epoch.saturating_mul(self.step));
         let params = &self.churn.params;
-        let next = transition(&self.state, &self.nodes, &statements, &beacon, now, params);
+        let next = match self.churn.rules {
+            Rules::Ours => transition(&self.state, &self.nodes, &statements, &beacon, now, params),
+            Rules::Deployed => deployed::next(&self.state, &self.nodes, &mut self.draws),
+        };
         self.step += 1;
         let born = next.configurations.iter().map(|configuration| {
             let key = (configuration.swarm, configuration.number);

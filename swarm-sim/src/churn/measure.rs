@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use enjambre_protocol::id::{NodeId, SwarmId};
-use enjambre_protocol::swarm::{Phase, SwarmState, arc_of, majority};
+use enjambre_protocol::swarm::{Member, Phase, SwarmState, arc_of, majority};
 
 use super::history::{Happened, History};
 use crate::metric::{Metric, Share, Table};
@@ -29,7 +29,12 @@ const COLUMNS: &[&str] = &[
     "changes_in_hand",
     "losses",
     "captured",
+    "exposed",
+    "vanished",
 ];
+
+/// The column of the losses, which may be unknown.
+const LOSSES: usize = 14;
 
 /// Sums and extremes over the steps of one replicate.
 #[derive(Debug, Default)]
@@ -37,6 +42,8 @@ pub(crate) struct Measures {
     rows: Vec<Row>,
     /// Sum over steps of the expected number of captured swarms.
     captured_expected: f64,
+    /// Sum over steps of the expected share of swarms with a malicious member.
+    exposed_expected: f64,
     /// Sum over steps of the largest arc as a multiple of the mean one.
     load_peak: f64,
     /// Sum over steps of the share of the ring that is changing its owner.
@@ -57,8 +64,11 @@ struct Row {
     formed: u64,
     dissolved: u64,
     in_hand: u64,
-    losses: u64,
+    /// Unknown to rules without read quorums.
+    losses: Option<u64>,
     captured: u64,
+    exposed: u64,
+    vanished: u64,
 }
 
 impl Measures {
@@ -67,7 +77,8 @@ impl Measures {
         let state = history.state();
         let active: BTreeSet<NodeId> = history.nodes().iter().map(|node| node.node).collect();
         let malicious = active.iter().filter(|node| history.is_malicious(node)).count() as u64;
-        let (mut sizes, mut captured) = (Vec::new(), 0);
+        let (mut sizes, mut captured, mut exposed) = (Vec::new(), 0, 0);
+        let mut exposed_expected = 0.0;
         for configuration in state.configurations.iter().filter(|c| c.phase != Phase::Dissolving) {
             let members = configuration.planned().iter().map(|member| member.node);
             let members: Vec<NodeId> = members.filter(|node| active.contains(node)).collect();
@@ -76,8 +87,11 @@ impl Measures {
             captured += u64::from(hostile >= needed);
             let (nodes, size) = (active.len() as u64, members.len() as u64);
             self.captured_expected += hypergeometric_tail(nodes, malicious, size, needed as u64);
+            exposed += u64::from(hostile > 0);
+            exposed_expected += hypergeometric_tail(nodes, malicious, size, 1);
             sizes.push(size);
         }
+        self.exposed_expected += exposed_expected / sizes.len().max(1) as f64;
         let (old, new) = (before.target_ring(), state.target_ring());
         let without = |a: &[SwarmId], b: &[SwarmId]| {
             a.iter().filter(|swarm| !b.contains(swarm)).count() as u64
@@ -105,8 +119,10 @@ impl Measures {
             formed: without(&new, &old),
             dissolved: without(&old, &new),
             in_hand: state.configurations.iter().filter(|c| c.target.is_some()).count() as u64,
-            losses: losses.count() as u64,
+            losses: history.has_quorums().then(|| losses.count() as u64),
             captured,
+            exposed,
+            vanished: vanished(before, history),
         });
     }
 
@@ -120,7 +136,7 @@ impl Measures {
 
     fn cells(row: &Row, replicate: u64) -> Vec<Option<u64>> {
         let Happened { joined, left, emptied } = row.happened;
-        [
+        let mut cells = [
             replicate,
             row.step,
             row.nodes,
@@ -135,12 +151,26 @@ impl Measures {
             row.formed,
             row.dissolved,
             row.in_hand,
-            row.losses,
+            0,
             row.captured,
+            row.exposed,
+            row.vanished,
         ]
         .map(Some)
-        .to_vec()
+        .to_vec();
+        cells[LOSSES] = row.losses;
+        cells
     }
+}
+
+/// How many swarms of the document before have none of the members left that held what was stored there, with the
+/// stores they had.
+fn vanished(before: &SwarmState, history: &History<'_>) -> u64 {
+    let there: BTreeSet<_> = history.nodes().iter().map(|node| (node.node, node.store)).collect();
+    let holders = before.configurations.iter().filter(|c| c.phase == Phase::Owner);
+    let mut holders = holders.map(|c| &c.stable).filter(|stable| !stable.is_empty());
+    let gone = |stable: &&Vec<Member>| stable.iter().all(|m| !there.contains(&(m.node, m.store)));
+    holders.by_ref().filter(gone).count() as u64
 }
 
 /// How many nodes that are still active changed their swarm, or lost it.
@@ -186,7 +216,11 @@ pub(crate) fn merge(replicates: &[Measures]) -> (Vec<Metric>, Table) {
         })
         .collect();
     let expected = stats::mean(&per_step(|m| m.captured_expected)).unwrap_or(0.0);
-    let metrics = vec![
+    let exposed = stats::mean(&per_step(|m| m.exposed_expected)).unwrap_or(0.0);
+    let share_exposed = |m: &Measures| {
+        m.rows.iter().map(|row| row.exposed as f64 / row.swarms.max(1) as f64).sum::<f64>()
+    };
+    let mut metrics = vec![
         Metric::count("steps", "documents", rows().count() as u64),
         Metric::mean("nodes_mean", "nodes", &means(|row| row.nodes)),
         Metric::mean("swarms_mean", "swarms", &means(|row| row.swarms)),
@@ -202,11 +236,17 @@ pub(crate) fn merge(replicates: &[Measures]) -> (Vec<Metric>, Table) {
         Metric::mean("changes_in_hand_mean", "swarms", &means(|row| row.in_hand)),
         Metric::mean("ring_in_hand_over", "share", &per_step(|m| m.handed_over)),
         Metric::mean("load_peak", "times the mean", &per_step(|m| m.load_peak)),
-        Metric::count("losses_possible", "swarms", sum(|row| row.losses)),
         Metric::mean("swarms_captured_mean", "swarms", &means(|row| row.captured))
             .with_expected(expected),
         Metric::share("any_swarm_captured", &shares(|row| row.captured > 0)),
+        Metric::mean("swarms_exposed_share", "share", &per_step(share_exposed))
+            .with_expected(exposed),
+        Metric::count("swarms_vanished", "swarms", sum(|row| row.vanished)),
     ];
+    let losses: Option<u64> = rows().map(|row| row.losses).sum();
+    if let Some(losses) = losses {
+        metrics.push(Metric::count("losses_possible", "swarms", losses));
+    }
     let rows = replicates.iter().zip(0..).flat_map(|(measures, replicate)| {
         measures.rows.iter().map(move |row| Measures::cells(row, replicate))
     });

@@ -12,6 +12,7 @@ pub struct BuiltIn {
 /// All of them, by name.
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "churn", text: include_str!("../../scenarios/churn.toml") },
+    BuiltIn { name: "churn-deployed", text: include_str!("../../scenarios/churn-deployed.toml") },
     BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
 ];
 

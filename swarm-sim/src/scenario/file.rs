@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::error::Fault;
 use super::value::{Bytes, Count, Delay, Period, Shape};
 use super::{
-    Churn, Clients, Engine, Failures, Latency, Links, Network, Onion, Scenario, Share, Steps,
+    Churn, Clients, Engine, Failures, Latency, Links, Network, Onion, Rules, Scenario, Share, Steps,
 };
 
 /// The version of the file format.
@@ -102,9 +102,17 @@ enum ReadinessName {
     Stated,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RulesName {
+    Ours,
+    Deployed,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SwarmsFile {
+    rules: Option<Spanned<RulesName>>,
     readiness: ReadinessName,
     ready_after: Option<Spanned<Count<1, MANY>>>,
     cuckoo_k: Option<Count<0, 255>>,
@@ -224,6 +232,19 @@ fn churn(
         let what = "members are ready at once; leave this key out or set readiness = \"stated\"";
         return Err(Fault::new(after.span(), what));
     }
+    let rules = match &swarms.rules {
+        Some(rules) if *rules.get_ref() == RulesName::Deployed => {
+            let ours = swarms.cuckoo_k.is_some()
+                || swarms.ready_within.is_some()
+                || swarms.lost_after.is_some();
+            if ours || readiness == Readiness::Stated {
+                let what = "the deployed rules need readiness = \"at once\", without cuckoo_k, ready_within and lost_after";
+                return Err(Fault::new(rules.span(), what));
+            }
+            Rules::Deployed
+        }
+        _ => Rules::Ours,
+    };
     let default = SwarmParams::default();
     let or = |period: &Option<Period>, default: Duration| period.map_or(default, |p| p.0);
     let params = SwarmParams {
@@ -251,6 +272,7 @@ fn churn(
     });
     Ok(Churn {
         network,
+        rules,
         params,
         ready_after: swarms.ready_after.as_ref().map_or(1, |after| after.get_ref().0),
         epoch: swarms.epoch.0,

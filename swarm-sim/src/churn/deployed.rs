@@ -233,13 +233,15 @@ mod tests {
 
     #[test]
     fn no_node_is_taken_where_that_cannot_fill_the_swarm() {
-        // 3 are missing, and the one that is large enough has 1 too many.
-        let mut swarms = of_sizes(&[2, 5, 6]);
-        fill_starving(&mut swarms, &mut stream());
-        assert_eq!(sizes(&swarms), [2, 5, 6]);
-        dissolve(&mut swarms, &mut stream());
-        // Both go to the smallest: 5 + 1, then to either of 6 and 6.
-        assert_eq!(sizes(&swarms), [6, 7]);
+        // 2 or 3 are missing, and the one that is large enough has 1 too many. The members of the starving swarm then go to
+        // whichever is smallest.
+        for (before, after) in [([3, 5, 6], [7, 7]), ([2, 5, 6], [6, 7])] {
+            let mut swarms = of_sizes(&before);
+            fill_starving(&mut swarms, &mut stream());
+            assert_eq!(sizes(&swarms), before);
+            dissolve(&mut swarms, &mut stream());
+            assert_eq!(sizes(&swarms), after);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use enjambre_protocol::link::{CLIENT_STREAMS_MAX, NODE_STREAMS_FIRST};
 
 use super::*;
+use crate::Strangers;
 
 on_both!(
     full_node_refuses_links_until_one_is_gone,

@@ -41,6 +41,13 @@ const WRITE_WITHIN: Duration = Duration::from_secs(8);
 /// The pause between two looks whether a full link has a place: a request takes longer than that.
 const STREAM_PAUSE: Duration = Duration::from_millis(20);
 
+/// The pause after a guard said that it is busy, doubled each time: a guard gives a client 100
+/// requests a second.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a request waits for a busy guard before that is held against it: 6.35 s in all.
+const BUSY_WAITS: u32 = 7;
+
 /// What packets are built by: the portable primitives, or with the feature `aws-lc` the faster ones.
 fn primitives() -> &'static dyn Primitives {
     if cfg!(feature = "aws-lc") { &AWS_LC } else { &RUST_CRYPTO }
@@ -73,6 +80,8 @@ enum Ended {
     Told(OnionHop, OnionError),
     /// The guard reset the stream.
     Reset(ResetReason),
+    /// The guard takes no more at present, of this client or of all.
+    GuardBusy,
     /// Nobody told anything.
     Silent(&'static str),
     /// The caller's time was over before a hop could be blamed for being silent.
@@ -175,6 +184,7 @@ impl Net {
         let mut wrong_clock = false;
         let mut destination_failures = 0;
         let mut refreshed = false;
+        let mut busy = 0;
         let within = terms.waits.within();
         let deadline = terms.deadline.within(within * TRIES_FACTOR);
         while *tries < TRIES && !deadline.has_passed() {
@@ -207,6 +217,20 @@ impl Net {
                     self.call_guards();
                     last = format!("guard: {error}");
                     wrong_clock = false;
+                }
+                // Likely too many requests of this client at once: the same guard a little later.
+                Ended::GuardBusy if busy < BUSY_WAITS => {
+                    last = "the guard is busy".to_owned();
+                    wrong_clock = false;
+                    *tries -= 1;
+                    let _ = deadline.wait(tokio::time::sleep(BUSY_PAUSE * (1 << busy))).await;
+                    busy += 1;
+                }
+                Ended::GuardBusy => {
+                    last = "the guard is busy".to_owned();
+                    wrong_clock = false;
+                    let guard = Failure::Hop(FailedHop(Hop::Guard));
+                    lock(&self.paths).handle_failure(now, &path, guard);
                 }
                 Ended::Told(OnionHop::Destination, error) => return Err(NetError::Refused(error)),
                 Ended::Told(hop, error) => {
@@ -329,10 +353,9 @@ impl Net {
         patience = Patience::new(patience.within, patience.deadline);
         lock(&self.paths).handle_guard_reachable(self.now(), guard);
         let head = StreamHead::Onion(packet.class());
-        let mut stream = match patience.deadline.wait(open_stream(&link, head)).await {
-            Some(Ok(stream)) => stream,
-            Some(Err(error)) => return Ended::GuardLost(error),
-            None => return Ended::OutOfTime,
+        let mut stream = match open_stream(&link, head, patience).await {
+            Ok(stream) => stream,
+            Err(ended) => return ended,
         };
         patience = Patience::new(patience.within, patience.deadline);
         let sent = async {
@@ -342,6 +365,11 @@ impl Net {
         };
         let stream = match patience.wait(sent).await {
             Some(Ok(stream)) => stream,
+            // Refused while it was being written.
+            Some(Err(LinkError::Busy)) if link.close_reason().is_none() => {
+                return Ended::GuardBusy;
+            }
+            Some(Err(LinkError::Reset(_))) => return Ended::Silent("the guard reset the stream"),
             Some(Err(error)) => return Ended::GuardLost(error),
             None => return patience.over("the guard takes no packet"),
         };
@@ -358,9 +386,7 @@ impl Net {
                         .refusal()
                         .map_or(Ended::Silent("the guard reset the stream"), Ended::Reset);
                 }
-                Some(Err(LinkError::Busy)) => {
-                    return Ended::Told(OnionHop::Guard, OnionError::Busy);
-                }
+                Some(Err(LinkError::Busy)) => return Ended::GuardBusy,
                 Some(Err(_)) => return Ended::Silent("the link to the guard broke"),
                 None => return patience.over("no answer in time"),
             };
@@ -382,14 +408,24 @@ impl Net {
 }
 
 /// Opens a stream; where the link carries as many requests of this client as it may, waits for one
-/// of them to end. That says nothing of the guard, which is blamed for what it does only.
-async fn open_stream(link: &Link, head: StreamHead) -> Result<Stream, LinkError> {
+/// of them to end. That says nothing of the guard, which is blamed for what it does only: a guard
+/// that grants no stream within the time of one wait is silent.
+async fn open_stream(
+    link: &Link,
+    head: StreamHead,
+    Patience { within, deadline, .. }: Patience,
+) -> Result<Stream, Ended> {
     loop {
-        match link.open(head).await {
-            Err(LinkError::Busy) if link.close_reason().is_none() => {
-                tokio::time::sleep(STREAM_PAUSE).await;
+        let patience = Patience::new(within, deadline);
+        match patience.wait(link.open(head)).await {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(LinkError::Busy)) if link.close_reason().is_none() => {
+                if deadline.wait(tokio::time::sleep(STREAM_PAUSE)).await.is_none() {
+                    return Err(Ended::OutOfTime);
+                }
             }
-            opened => return opened,
+            Some(Err(error)) => return Err(Ended::GuardLost(error)),
+            None => return Err(patience.over("the guard takes no stream")),
         }
     }
 }
@@ -443,7 +479,7 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(1000);
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn link_full_of_own_requests_is_waited_for_and_is_no_lost_guard() {
         let network = Network::new();
         let [here, there] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 1)));
@@ -460,16 +496,39 @@ mod tests {
         for _ in 0..CLIENT_STREAMS_MAX {
             held.push(link.open(StreamHead::Directory).await.unwrap());
         }
-        let opened = Deadline::after(STREAM_PAUSE).wait(open_stream(&link, StreamHead::Directory));
+        let patience = Patience::new(WITHIN, Deadline::after(WITHIN * 2));
+        let opened =
+            Deadline::after(STREAM_PAUSE).wait(open_stream(&link, StreamHead::Directory, patience));
         assert!(opened.await.is_none(), "no place, and no error");
         held.pop();
-        let opened = Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory));
+        let opened =
+            Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory, patience));
         assert!(opened.await.unwrap().is_ok());
         // A node that closes the link for want of room is one to go round.
         theirs.close(enjambre_protocol::link::Code::BUSY);
         link.closed().await;
-        let opened = Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory));
-        assert_eq!(opened.await.unwrap().unwrap_err(), LinkError::Busy);
+        let opened =
+            Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory, patience));
+        assert!(matches!(opened.await.unwrap(), Err(Ended::GuardLost(LinkError::Busy))));
+
+        // A node that grants no stream is silent, however long the request may take. Nodes may open
+        // more streams than this one grants before it has taken any.
+        let asking = Endpoint::in_memory(
+            &network,
+            SocketAddr::from(([10, 0, 0, 3], 1)),
+            Identity::Node(&SecretKey::from_seed(&[2; 32])),
+            LinkConfig::new(Admission::everyone()),
+        );
+        let link = asking.unwrap().connect(id, &[there]).await.unwrap();
+        let ended = loop {
+            assert!(held.len() < 1000, "it grants without end");
+            let patience = Patience::new(WITHIN, Deadline::after(WITHIN * 9));
+            match open_stream(&link, StreamHead::Directory, patience).await {
+                Ok(stream) => held.push(stream),
+                Err(ended) => break ended,
+            }
+        };
+        assert!(matches!(ended, Ended::Silent(_)));
     }
 
     #[test]

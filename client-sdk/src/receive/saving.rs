@@ -17,6 +17,9 @@ use crate::store::{FileRow, Store};
 /// Bytes of a numbered file's name without its number: 255, less ` (999).`.
 const NAME_MAX: usize = 248;
 
+/// Bytes of what counts as an extension: a longer one would leave no room for a number.
+const EXTENSION_MAX: usize = 32;
+
 /// Names that are tried for one file.
 const NAMES_MAX: usize = 1000;
 
@@ -71,7 +74,9 @@ pub(super) fn save(
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
-                let _ = fs::remove_file(&draft); // The error that is told came first.
+                // The error that is told came first.
+                let _ = fs::remove_file(&draft);
+                let _ = store.write(|change| change.forget_plan(row.key));
                 return Err(unwritable(error));
             }
         }
@@ -93,7 +98,8 @@ fn draft_name(row: &FileRow) -> String {
 
 /// The name, then the same with numbers.
 fn names(name: &str) -> impl Iterator<Item = String> {
-    let (stem, extension) = name.rsplit_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
+    let ended = name.rsplit_once('.').filter(|(_, extension)| extension.len() <= EXTENSION_MAX);
+    let (stem, extension) = ended.map_or((name, None), |(s, e)| (s, Some(e)));
     // Room for the number within what file systems take.
     let stem_end = stem.floor_char_boundary(NAME_MAX.saturating_sub(extension.map_or(0, str::len)));
     let short = &stem[..stem_end];

@@ -147,6 +147,13 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// The file was not put where it was planned: what comes to lie there is another.
+    pub fn forget_plan(&self, key: FileKey) -> Result<(), StoreError> {
+        let sql = "UPDATE files SET plan = NULL WHERE inbox = ?1 AND place = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![key.inbox.0, key.place])?;
+        Ok(())
+    }
+
     /// A try to fetch the file failed; without a next one it was the last.
     pub fn file_failed(
         &self,
@@ -155,7 +162,7 @@ impl Change<'_> {
         next_try: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE files
-                   SET tries = tries + 1, reason = ?3, next_try = ?4, ended = ?4 IS NULL
+                   SET tries = tries + 1, reason = ?3, next_try = ?4, ended = ?4 IS NULL, plan = NULL
                    WHERE inbox = ?1 AND place = ?2";
         let values = params![key.inbox.0, key.place, reason, next_try.map(Col)];
         self.connection.prepare_cached(sql)?.execute(values)?;

@@ -180,7 +180,11 @@ impl Publication {
                 // Above what is listed, which an earlier run may have signed by a faster clock.
                 let newest = newest.borrow().clone();
                 let entry = newest.as_deref().and_then(|newest| self.entry(newest));
-                let above = entry.map_or(0, |entry| entry.sequence).max(sequence).saturating_add(1);
+                // What this run signed by a clock that was ahead since then, no authority took.
+                let latest =
+                    clock::now().saturating_add(directory.genesis().params.descriptor_window());
+                let signed = if sequence > latest.as_millis() { 0 } else { sequence };
+                let above = entry.map_or(0, |entry| entry.sequence).max(signed).saturating_add(1);
                 sequence = clock::now().as_millis().max(above);
                 self.publish(&directory, &pool, sequence).await;
             }

@@ -152,14 +152,18 @@ mod tests {
     fn next_key_is_the_current_one_after_a_day_and_a_future_day_begins_now() {
         let (dir, now) = (tempfile::tempdir().unwrap(), Timestamp::from_secs(60_000_000));
         let ahead = Timestamp::from_secs(60_000_000 + 9 * 86_400);
-        let (mut keys, journal) = Keys::open(dir.path(), ahead).unwrap();
+        let (mut keys, journal) = Keys::open(dir.path(), now).unwrap();
         let peeler = Peeler::new(NETWORK, keys.keyring(), journal);
         let first = keys.number();
+        assert_eq!(peeler.renew(&mut keys, now).unwrap(), Renewal::None);
+        assert_eq!(peeler.renew(&mut keys, ahead).unwrap(), Renewal::Changed);
+        assert_eq!(keys.number(), first.following());
+        // No packet came by that clock.
         assert_eq!(peeler.renew(&mut keys, now).unwrap(), Renewal::None);
         let due = keys.due();
         assert_eq!(due, Timestamp::from_secs(60_000_000 + 86_400));
         assert_eq!(peeler.renew(&mut keys, due).unwrap(), Renewal::Changed);
-        assert_eq!(keys.number(), first.following());
+        assert_eq!(keys.number(), first.following().following());
         assert!(matches!(peeler.peel(&packet(&keys, due), due), Ok(Step::Relay { .. })));
     }
 

@@ -66,13 +66,21 @@ impl Relay {
         let read = tokio::time::timeout(REQUEST_WITHIN, read).await;
         let Ok(Ok(packet)) = read else {
             let is_busy = matches!(read, Ok(Err(LinkError::Busy)));
-            stream.send.reset(if is_busy { Code::BUSY } else { Code::DEADLINE });
+            let code = if is_busy { Code::BUSY } else { Code::DEADLINE };
+            // Both halves: who still writes is told why.
+            stream.recv.stop(code);
+            stream.send.reset(code);
             return None;
         };
-        match self.peeler.peel(&packet, clock::now()) {
+        let peeled = self.peeler.peel(&packet, clock::now());
+        drop(packet);
+        match peeled {
             Ok(Step::Relay { next, packet, reply }) => {
                 self.count("relayed");
-                self.relay(next, class, &packet, reply, stream).await;
+                match self.forward(next, class, packet, held).await {
+                    Ok(onward) => bring_back(onward, reply, stream).await,
+                    Err(error) => say(&mut stream, &reply.fail(&error)).await,
+                }
                 None
             }
             Ok(Step::Deliver { request, reply }) => {
@@ -96,25 +104,13 @@ impl Relay {
         self.metrics.onion_layers.with_label_values(&[outcome]).inc();
     }
 
-    async fn relay(
-        &self,
-        next: NodeId,
-        class: SizeClass,
-        packet: &[u8],
-        reply: ReplyRelay,
-        mut stream: Stream,
-    ) {
-        match self.forward(next, class, packet).await {
-            Ok(onward) => bring_back(onward, reply, stream).await,
-            Err(error) => say(&mut stream, &reply.fail(&error)).await,
-        }
-    }
-
+    /// Sends a packet on; then neither it nor its place in the budget is held any longer.
     async fn forward(
         &self,
         next: NodeId,
         class: SizeClass,
-        packet: &[u8],
+        packet: Vec<u8>,
+        _held: Held,
     ) -> Result<Stream, OnionError> {
         let newest = self.directory.newest();
         let entry = newest.as_ref().and_then(|newest| newest.document().node(&next));
@@ -122,7 +118,7 @@ impl Relay {
         let send = async {
             let link: Link = self.pool.link(next, &entry.addresses).await?;
             let mut onward = link.open(StreamHead::Onion(class)).await?;
-            onward.send.write_all(packet).await?;
+            onward.send.write_all(&packet).await?;
             onward.send.finish().await?;
             Ok(onward)
         };

@@ -200,7 +200,7 @@ fn directory_that_cannot_be_written_is_named() {
     for words in [
         &words[..],
         &["authority", "init", "--dir", "file/n"],
-        &["devnet", "up", "--dir", "file/n", "--nodes", "0"],
+        &["devnet", "up", "--dir", "file/n", "--nodes", "1"],
     ] {
         temp.refused(words).is(1, "file", &["file/n", "may read and write"]);
     }

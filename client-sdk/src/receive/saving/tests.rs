@@ -161,6 +161,16 @@ fn numbered_name_of_the_longest_file_still_fits_and_keeps_its_end() {
 }
 
 #[test]
+fn numbered_name_of_a_file_that_is_all_extension_still_fits() {
+    let name = format!("a.{}", "x".repeat(253));
+    let home = Home::new(&name);
+    save(&home.store, &home.row, &home.dir(), b"1").unwrap();
+    let second = save(&home.store, &home.row, &home.dir(), b"2").unwrap();
+    let second = second.file_name().unwrap().to_str().unwrap();
+    assert!(second.len() <= 255 && second.ends_with(" (1)"), "{second}");
+}
+
+#[test]
 fn folder_that_cannot_be_written_is_named() {
     let home = Home::new("a");
     fs::write(home.dir(), b"").unwrap();

@@ -180,6 +180,12 @@ impl<S: Store> Mailboxes<S> {
             return Ok(());
         }
         if let Err(error) = self.settle(ranges::SLICE_ROWS) {
+            self.store.rollback();
+            // A store in doubt is opened anew by its next commit, and by nothing else.
+            if self.store.is_staged() {
+                let _ = self.store.commit();
+                self.committed = counters(&self.store).unwrap_or(self.committed);
+            }
             self.rollback();
             return Err(error);
         }

@@ -90,8 +90,8 @@ pub struct View {
     /// How long after it was made a newer one may be missing on a healthy network: a few epochs.
     /// Nothing is swept as expired later than that.
     pub late_after: Duration,
-    /// How long members go on with it. A member whose clock is further on stamps no record: either
-    /// its clock or its directory is wrong.
+    /// How long members go on with it. A member whose clock is further on takes no write: either its
+    /// clock or its directory is wrong.
     pub stale_after: Duration,
     /// Its swarms.
     pub swarms: Arc<SwarmState>,

@@ -50,7 +50,7 @@ impl<S: Store> MemberMachine<S> {
         }
     }
 
-    /// Whether this member's clock is near enough to its directory to stamp by it.
+    /// Whether this member's clock is near enough to its directory to judge writes by it.
     pub(super) fn check_clock(clock: Timestamp, view: &View) -> Result<(), MailboxError> {
         if clock > view.made.saturating_add(view.stale_after) {
             return Err(MailboxError::NotReady);
@@ -95,9 +95,7 @@ impl<S: Store> MemberMachine<S> {
         if !is_member(route, from) || stamped_by_other {
             return Err(MailboxError::Unauthorised);
         }
-        if stamp.is_some() {
-            Self::check_clock(now.clock, &directory.view)?;
-        }
+        Self::check_clock(now.clock, &directory.view)?;
         let window = CLOCK_WINDOW.saturating_add(FORWARD_ALLOWANCE);
         let stamp = stamp.map(|stamp| self.clamp(now.clock, stamp, write));
         self.stage(now.clock, window, stamp, write)

@@ -84,9 +84,9 @@ impl<S: Store> MemberMachine<S> {
         let route = self.own_route(directory, write.point)?;
         let lists: Vec<Vec<Member>> = route.write_lists().map(<[Member]>::to_vec).collect();
         let configurations = names(route);
+        Self::check_clock(now.clock, &directory.view)?;
         let stamp = match &write.what {
             What::Record { key, ttl, .. } => {
-                Self::check_clock(now.clock, &directory.view)?;
                 let expiry = now.clock.saturating_add(ttl.as_duration());
                 Some(Stamp::new(&self.key, &self.config.network, key, now.clock, expiry))
             }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::net::{DAY, LATE_AFTER, Net, STALE_AFTER, owner, receipts};
-use crate::mailbox::{ErrorKind, MailboxError, Namespace, Unconfirmed};
+use crate::mailbox::{ErrorKind, MailboxError, Namespace, Op, Unconfirmed};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -58,11 +58,15 @@ fn sweeping_waits_while_no_newer_document_comes() {
 }
 
 #[test]
-fn member_whose_clock_is_beyond_its_directory_stamps_nothing() {
+fn member_whose_clock_is_beyond_its_directory_takes_no_writes() {
     let alice = owner(1);
     let mut net = Net::new(3);
     net.ahead[0] = STALE_AFTER + Duration::from_secs(1);
     assert_eq!(net.ask(0, alice.post(b"hello")), Err(MailboxError::NotReady));
+    // Nor what is signed by that clock, which would reach all that was accepted until then.
+    let signed = net.now().clock.saturating_add(net.ahead[0]);
+    let delete = alice.change(Namespace::INBOX, signed, &[Op::DeleteAll]);
+    assert_eq!(net.ask(0, delete), Err(MailboxError::NotReady));
     // The others do without it.
     assert_eq!(receipts(net.ask(1, alice.post(b"hello"))), 2);
     assert!(swept_of(&net, 0), "it took nothing");

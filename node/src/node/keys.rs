@@ -90,7 +90,8 @@ impl Keys {
     }
 
     /// New keys and an empty journal, for a clock that was set back: see
-    /// [`ReplaySet::is_ahead`]. The keys of before serve no more, even if the journal cannot be made.
+    /// [`ReplaySet::is_ahead`]. Where the journal cannot be made,
+    /// a start takes up the new keys, and never those of before.
     pub(super) fn draw_anew(&mut self, now: Timestamp) -> Result<Journal, FileError> {
         let (path, boot) = (self.path.clone(), self.boot.clone());
         // Before the journal goes: keys whose journal lacks entries must not come back by a later save.

@@ -37,7 +37,7 @@ impl Peeler {
 
     /// Makes the next key the current one when the day of the present one is over. Draws all keys
     /// anew if the clock was set back so far that the replay set refuses what is built now. On an
-    /// error the keys of before serve on.
+    /// error this process serves on with the keys of before and their set, and a later call tries again.
     pub(super) fn renew(&self, keys: &mut Keys, now: Timestamp) -> Result<Renewal, FileError> {
         if self.is_ahead(now) {
             tracing::warn!("the clock was set back: new onion keys are drawn");

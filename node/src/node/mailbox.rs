@@ -1,13 +1,14 @@
 //! The mailbox of a node: one thread that owns the member machine and its store.
 //!
-//! Requests are checked on the cores that received them and then wait in one queue. The thread
-//! drains what waits, commits once, and releases that batch's answers: one disk sync a batch,
+//! Requests are checked on the cores that received them and then wait in lanes, see [`lanes`]. The
+//! thread takes what waits, commits once, and releases that batch's answers: one disk sync a batch,
 //! never one a message. What the machine wants passed on goes to the other members meanwhile.
+
+mod lanes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use enjambre_protocol::id::{NetworkId, NodeId};
@@ -18,15 +19,9 @@ use enjambre_protocol::mailbox::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::lanes::{Batch, Full, Lanes, Waiting};
 use crate::clock;
 use crate::metrics::Metrics;
-
-/// Requests that wait for the thread: more, and the answer is busy. At the largest message 400 MB
-/// at the very worst.
-const QUEUE_MAX: usize = 4096;
-
-/// Inputs taken into one commit: a batch of this size is a few milliseconds of work.
-const BATCH_MAX: usize = 512;
 
 /// A write to be passed on to other members.
 #[derive(Debug)]
@@ -37,9 +32,21 @@ pub(crate) struct Onward {
     pub(crate) interest: Interest,
 }
 
-enum Input {
-    Request { request: Verified<Request>, reply: oneshot::Sender<Response> },
-    Forward { from: NodeId, forward: Box<Verified<Forward>>, reply: oneshot::Sender<ForwardReply> },
+/// A client asks.
+struct Asked {
+    request: Verified<Request>,
+    reply: oneshot::Sender<Response>,
+}
+
+/// A member passes on a write.
+struct PassedOn {
+    from: NodeId,
+    forward: Box<Verified<Forward>>,
+    reply: oneshot::Sender<ForwardReply>,
+}
+
+/// What this node waits for itself.
+enum Internal {
     Answer { call: CallId, answer: Verified<Answer> },
     Unreachable { call: CallId, member: NodeId },
     View(Box<View>),
@@ -49,7 +56,7 @@ enum Input {
 #[derive(Clone)]
 pub(crate) struct Mailbox {
     network: NetworkId,
-    inputs: SyncSender<Input>,
+    lanes: Lanes<Internal, PassedOn, Asked>,
     kept: Arc<Kept>,
 }
 
@@ -111,8 +118,8 @@ impl Mailbox {
         metrics: Metrics,
         ended: CancellationToken,
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Onward>)> {
-        let (inputs, waiting) = sync_channel(QUEUE_MAX);
-        // Bounded by what the machine has in hand, which the queue and its own limit bound.
+        let (lanes, waiting) = lanes::lanes();
+        // Bounded by what the machine has in hand, which the lanes and its own limit bound.
         let (onward, passed_on) = mpsc::unbounded_channel();
         let kept = Arc::new(Kept::default());
         kept.publish(&machine);
@@ -131,7 +138,7 @@ impl Mailbox {
             let _told = ended.drop_guard();
             driver.run();
         })?;
-        Ok((Self { network, inputs, kept }, passed_on))
+        Ok((Self { network, lanes, kept }, passed_on))
     }
 
     /// What is stored.
@@ -146,9 +153,9 @@ impl Mailbox {
             Err(error) => return Response::One(Err(error)),
         };
         let (reply, answer) = oneshot::channel();
-        match self.inputs.try_send(Input::Request { request: checked, reply }) {
+        match self.lanes.request(Asked { request: checked, reply }) {
             Ok(()) => answer.await.unwrap_or(Response::One(Err(MailboxError::Busy))),
-            Err(_) => Response::One(Err(MailboxError::Busy)),
+            Err(Full) => Response::One(Err(MailboxError::Busy)),
         }
     }
 
@@ -156,9 +163,9 @@ impl Mailbox {
     pub(crate) async fn forward(&self, from: NodeId, forward: Forward) -> ForwardReply {
         let forward = Box::new(forward.verify(&self.network)?);
         let (reply, answer) = oneshot::channel();
-        match self.inputs.try_send(Input::Forward { from, forward, reply }) {
+        match self.lanes.forward(PassedOn { from, forward, reply }) {
             Ok(()) => answer.await.unwrap_or(Err(MailboxError::Busy)),
-            Err(_) => Err(MailboxError::Busy),
+            Err(Full) => Err(MailboxError::Busy),
         }
     }
 
@@ -166,26 +173,26 @@ impl Mailbox {
     pub(crate) fn answered(&self, call: CallId, member: NodeId, reply: Option<ForwardReply>) {
         let answer = reply.map(|reply| Answer { from: member, reply }.verify(&self.network));
         let input = match answer {
-            Some(Ok(answer)) => Input::Answer { call, answer },
-            Some(Err(_)) | None => Input::Unreachable { call, member },
+            Some(Ok(answer)) => Internal::Answer { call, answer },
+            Some(Err(_)) | None => Internal::Unreachable { call, member },
         };
-        // A full queue loses the answer of one member; the write then counts it as silent.
-        if let Err(TrySendError::Full(_)) = self.inputs.try_send(input) {
-            tracing::warn!("the mailbox queue is full");
+        // A full lane loses the answer of one member; the write then counts it as silent.
+        if let Err(Full) = self.lanes.internal(input) {
+            tracing::warn!("more answers of members wait than the mailbox can take");
         }
     }
 
     /// The directory has changed. Waits for room: a view must not be lost.
     pub(crate) async fn view(&self, view: View) {
-        let (inputs, view) = (self.inputs.clone(), Box::new(view));
-        // The thread may have ended; then nobody needs the view.
-        let _ = tokio::task::spawn_blocking(move || inputs.send(Input::View(view)).is_ok()).await;
+        let (lanes, view) = (self.lanes.clone(), Internal::View(Box::new(view)));
+        // Fails only when the runtime ends.
+        let _ = tokio::task::spawn_blocking(move || lanes.internal_blocking(view)).await;
     }
 }
 
 struct Driver<S> {
     machine: MemberMachine<S>,
-    waiting: Receiver<Input>,
+    waiting: Waiting<Internal, PassedOn, Asked>,
     onward: mpsc::UnboundedSender<Onward>,
     kept: Arc<Kept>,
     metrics: Metrics,
@@ -198,49 +205,49 @@ impl<S: Store> Driver<S> {
     fn run(mut self) {
         loop {
             let due = self.machine.poll_timeout().saturating_since(clock::instant());
-            let mut taken = 0_u32;
-            match self.waiting.recv_timeout(due.min(Duration::from_secs(1))) {
-                Ok(input) => {
-                    taken += self.handle(input);
-                    while usize::try_from(taken).is_ok_and(|taken| taken < BATCH_MAX)
-                        && let Ok(input) = self.waiting.try_recv()
-                    {
-                        taken += self.handle(input);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+            let Some(batch) = self.waiting.take(due.min(Duration::from_secs(1))) else { return };
+            let taken = batch.len();
+            self.handle(batch);
             self.machine.handle_timeout(now());
             // What goes to other members leaves before our own sync, so that the two overlap.
             self.transmit();
             if self.machine.needs_commit() {
                 self.machine.commit(now());
-                self.metrics.commit_batch.observe(f64::from(taken));
+                self.metrics
+                    .commit_batch
+                    .observe(f64::from(u32::try_from(taken).unwrap_or(u32::MAX)));
                 self.transmit();
             }
             self.kept.publish(&self.machine);
         }
     }
 
-    fn handle(&mut self, input: Input) -> u32 {
-        let id = RequestId(self.next);
-        match input {
-            Input::Request { request, reply } => {
-                self.next += 1;
-                self.responses.insert(id, reply);
-                self.machine.handle_request(now(), id, request);
+    fn handle(&mut self, batch: Batch<Internal, PassedOn, Asked>) {
+        for input in batch.internal {
+            match input {
+                Internal::Answer { call, answer } => self.machine.handle_answer(call, answer),
+                Internal::Unreachable { call, member } => {
+                    self.machine.handle_unreachable(call, member);
+                }
+                Internal::View(view) => self.machine.handle_view(*view),
             }
-            Input::Forward { from, forward, reply } => {
-                self.next += 1;
-                self.acknowledgements.insert(id, reply);
-                self.machine.handle_forward(now(), id, from, *forward);
-            }
-            Input::Answer { call, answer } => self.machine.handle_answer(call, answer),
-            Input::Unreachable { call, member } => self.machine.handle_unreachable(call, member),
-            Input::View(view) => self.machine.handle_view(*view),
         }
-        1
+        for PassedOn { from, forward, reply } in batch.forwards {
+            let id = self.next_id();
+            self.acknowledgements.insert(id, reply);
+            self.machine.handle_forward(now(), id, from, *forward);
+        }
+        for Asked { request, reply } in batch.requests {
+            let id = self.next_id();
+            self.responses.insert(id, reply);
+            self.machine.handle_request(now(), id, request);
+        }
+    }
+
+    const fn next_id(&mut self) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        id
     }
 
     fn transmit(&mut self) {

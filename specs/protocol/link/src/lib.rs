@@ -46,7 +46,7 @@ pub use ask::{AskError, ask, fetch_genesis};
 pub use config::{Admission, Identity, LinkConfig, LoopbackPeers, Peer, Strangers, Timing};
 pub use endpoint::{Acceptor, Endpoint};
 pub use error::LinkError;
-pub use link::{IncomingStream, Link, Request, Stream};
+pub use link::{IncomingStream, Link, Place, Request, Stream};
 pub use pool::{Pool, PoolConfig};
 pub use primitives::{AWS_LC, AwsLc};
 pub use stream::{Fill, Frames, RecvStream, SendStream};

@@ -9,7 +9,7 @@ use enjambre_protocol::link::head::Decoded;
 use enjambre_protocol::link::{
     Code, NODE_STREAMS_FIRST, ONWARD_STANDING_MAX, StreamHead, stream_credit,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Peer;
 use crate::error::LinkError;
@@ -55,6 +55,10 @@ pub struct Stream {
     /// Carries the reply.
     pub recv: RecvStream,
 }
+
+/// A place for a stream on a link that we made, free again when dropped.
+#[derive(Debug)]
+pub struct Place(OwnedSemaphorePermit);
 
 impl Link {
     /// A link that we made: `streams_max` is what the peer lets us have open.
@@ -108,18 +112,40 @@ impl Link {
     /// Opens a stream. `Busy` at once if as many are open as the peer allows; on a link that the
     /// peer made, `Finished`.
     pub async fn open(&self, head: StreamHead) -> Result<Stream, LinkError> {
-        let Side::Opener { streams, .. } = &self.0.side else {
-            return Err(LinkError::Finished);
-        };
-        let permit = match streams.clone().try_acquire_owned() {
-            Ok(permit) => Arc::new(StreamPermit::new(permit, None, self.standing())),
-            Err(_) => return Err(self.close_reason().unwrap_or(LinkError::Busy)),
-        };
+        match self.places()?.clone().try_acquire_owned() {
+            Ok(permit) => self.open_in(Place(permit), head).await,
+            Err(_) => Err(self.close_reason().unwrap_or(LinkError::Busy)),
+        }
+    }
+
+    /// A place for a stream, to be opened by [`Self::open_in`]. If as many are open as the peer
+    /// allows, waits until one of them has ended, in turn, or the link is closed.
+    pub async fn place(&self) -> Result<Place, LinkError> {
+        let places = self.places()?.clone();
+        tokio::select! {
+            biased;
+            reason = self.closed() => Err(reason),
+            // The places of a link are never taken away.
+            permit = places.acquire_owned() => permit.map(Place).map_err(|_| LinkError::Busy),
+        }
+    }
+
+    /// Opens a stream in a place of this link. A peer that has granted fewer than it allows is
+    /// waited for.
+    pub async fn open_in(&self, place: Place, head: StreamHead) -> Result<Stream, LinkError> {
+        let permit = Arc::new(StreamPermit::new(place.0, None, self.standing()));
         let halves = self.0.connection.open().await?;
         Ok(Stream {
             send: SendStream::new(halves.send, Some(head), permit.clone()),
             recv: RecvStream::new(halves.recv, permit),
         })
+    }
+
+    fn places(&self) -> Result<&Arc<Semaphore>, LinkError> {
+        match &self.0.side {
+            Side::Opener { streams, .. } => Ok(streams),
+            Side::Acceptor(_) => Err(LinkError::Finished),
+        }
     }
 
     /// Keep-alives that came over QUIC.

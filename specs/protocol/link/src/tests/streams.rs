@@ -1,7 +1,7 @@
 //! What a stream carries, and how it ends.
 
 use enjambre_protocol::link::frame::FrameError;
-use enjambre_protocol::link::{HeadError, StreamKind};
+use enjambre_protocol::link::{CLIENT_STREAMS_MAX, HeadError, StreamKind};
 use enjambre_protocol::onion::SizeClass;
 
 use super::*;
@@ -17,6 +17,7 @@ on_both!(
     accepting_side_opens_no_streams,
     cancelled_frame_read_loses_nothing,
     bytes_after_a_message_are_refused,
+    full_link_is_waited_for_until_a_stream_ends_or_it_is_closed,
 );
 
 /// A stream from `from` to `to`, seen from both ends, its head read.
@@ -225,4 +226,29 @@ async fn bytes_after_a_message_are_refused(net: Net) {
 
 async fn read_out(mut recv: RecvStream) {
     assert_eq!(recv.read_to_end(MAX).await, Ok(vec![]));
+}
+
+async fn full_link_is_waited_for_until_a_stream_ends_or_it_is_closed(net: Net) {
+    let mut server = net.node(1);
+    let (ours, theirs) = server.link(&net.client()).await;
+    let head = StreamHead::Directory;
+    let mut held = Vec::new();
+    for _ in 0..CLIENT_STREAMS_MAX {
+        held.push(ours.open(head).await.unwrap());
+    }
+    assert_eq!(ours.open(head).await.err(), Some(LinkError::Busy));
+    {
+        let mut waiting = std::pin::pin!(ours.place());
+        let is_waiting = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())
+        });
+        assert!(is_waiting.await, "no place, and no error");
+        held.pop();
+        held.push(ours.open_in(waiting.await.unwrap(), head).await.unwrap());
+    }
+    let waiting = ours.place();
+    theirs.close(Code::SHUTDOWN);
+    assert_eq!(waiting.await.err(), Some(LinkError::Closed(Code::SHUTDOWN)));
+    // And the side that opens no streams does not wait for a place.
+    assert_eq!(theirs.place().await.err(), Some(LinkError::Finished));
 }

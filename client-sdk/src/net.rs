@@ -4,11 +4,14 @@
 //! Nothing here knows whose mailbox is asked: requests come with an isolation key and a
 //! destination node. What must survive a restart (documents, guards) goes through [`Keep`].
 
+mod attempt;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod chain;
 mod directory;
 mod documents;
+mod pace;
+mod patience;
 mod probe;
 mod transport;
 
@@ -29,6 +32,7 @@ use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
 use self::documents::Documents;
+use self::pace::Paces;
 use crate::deadline::Deadline;
 use crate::system as clock;
 
@@ -202,6 +206,7 @@ pub(crate) struct Net {
     late_heard: Mutex<Option<Deadline>>,
     /// Whether the guards in use were all called once.
     warmed: AtomicBool,
+    paces: Paces,
     /// Tries to reach guards that did not answer.
     probes: Mutex<JoinSet<()>>,
 }
@@ -257,6 +262,7 @@ impl Net {
             rounds: AtomicU64::new(0),
             late_heard: Mutex::default(),
             warmed: AtomicBool::new(false),
+            paces: Paces::default(),
             probes: Mutex::default(),
         };
         net.advance_anchor()?;

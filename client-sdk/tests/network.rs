@@ -271,6 +271,46 @@ fn guards_that_a_command_found_dead_are_known_to_the_next() {
     }
 }
 
+#[test]
+fn file_that_takes_more_requests_than_a_guard_allows_is_sent_and_costs_no_guard() {
+    let network = Network::start(1);
+    network.account("ana");
+    let ben = network.account("ben");
+    network.user("ana", &["contact", "add", &ben]);
+    network
+        .user("ben", &["contact", "add", text(&network.user("ana", &["account", "show"])["id"])]);
+    let height = network.show()["height"].as_u64().unwrap();
+    for node in network.nodes() {
+        let config = network.dir().join(&node.name).join("config.toml");
+        let before = std::fs::read_to_string(&config).unwrap();
+        // Twenty at once, of some sixty for the chunks alone.
+        let after = before.replace("client_requests = 0", "client_requests = 5");
+        assert_ne!(before, after);
+        std::fs::write(&config, after).unwrap();
+        network.devnet(&["kill", &node.name]);
+        until("the killed process is gone", || !node.is_alive());
+        network.devnet(&["start", &node.name]);
+    }
+    for node in network.nodes() {
+        network.wait_ready(&node, height);
+    }
+    let source = network.path("photo.bin");
+    std::fs::write(&source, noise(3, FILE_BYTES)).unwrap();
+    let sent = network.user("ana", &["send", &ben, "--file", path(&source), "--deadline", "5m"]);
+    assert_eq!(sent["state"], "stored");
+    let save = network.path("saved");
+    let received = network
+        .user("ben", &["receive", "--timeout", "30s", "--deadline", "5m", "--save", path(&save)]);
+    let saved = std::fs::read(text(&array(&received["files"])[0]["path"])).unwrap();
+    assert!(saved == noise(3, FILE_BYTES), "the file came back changed");
+    for who in ["ana", "ben"] {
+        let status = network.user(who, &["status"]);
+        for guard in array(&status["paths"]["guards"]) {
+            assert_eq!(guard["silent"], false, "{who}: {status}");
+        }
+    }
+}
+
 /// A running `receive --follow`, and what it has printed so far.
 struct Follower {
     child: std::process::Child,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig, Strangers};
+use enjambre_link::{Identity, LinkConfig, Pool, PoolConfig, Strangers};
 use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest, Genesis};
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::identity::KeyPurpose;
@@ -91,8 +91,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
-    let known = Arc::clone(&directory);
-    let admission = Admission::new(move |node| known.knows(node));
+    let admission = directory.admission();
     // Nodes publish here before anybody lists them.
     let mut link = LinkConfig::new(admission);
     link.strangers = Strangers::AsClients;
@@ -106,7 +105,8 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let authority = Arc::new(Authority { genesis, directory, agreement, metrics });
     let tasks = TaskTracker::new();
     tasks.spawn(http::serve(listener, Arc::clone(&authority) as Arc<dyn Shown>, stop.clone()));
-    let server = tasks.spawn(server::serve(acceptor, authority, stop.clone()));
+    let limits = server::Limits { client_requests: config.client_requests, ..Default::default() };
+    let server = tasks.spawn(server::serve(acceptor, authority, limits, stop.clone()));
     let result = driver.run().await;
     stop.cancel();
     // Running requests get their answers before their links are closed.

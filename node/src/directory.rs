@@ -8,11 +8,12 @@ mod fetch;
 mod follow;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use enjambre_link::Admission;
 use enjambre_protocol::directory::{
     DirectoryReply, DirectoryRequest, DocumentDiff, Genesis, SignedDocument, VerifiedDocument,
     VerifyError,
@@ -90,10 +91,25 @@ impl Directory {
     }
 
     /// Whether a key is that of a listed node or of an authority.
-    pub fn knows(&self, key: &NodeId) -> bool {
+    fn knows(&self, key: &NodeId) -> bool {
         let newest = self.newest.borrow();
         let listed = newest.as_ref().is_some_and(|newest| newest.document().node(key).is_some());
         listed || self.genesis().index(&AuthorityId::from_bytes(*key.as_bytes())).is_some()
+    }
+
+    /// Lets in the nodes that it knows, and expects them at their addresses.
+    pub fn admission(self: &Arc<Self>) -> Admission {
+        let (known, expected) = (Arc::clone(self), Arc::clone(self));
+        Admission::new(move |node| known.knows(node)).expecting(move |ip| expected.expects(ip))
+    }
+
+    /// Whether a listed node or an authority has an address here.
+    fn expects(&self, ip: IpAddr) -> bool {
+        let newest = self.newest.borrow();
+        let nodes = newest.iter().flat_map(|newest| &newest.document().nodes);
+        let listed = nodes.flat_map(|node| &node.addresses);
+        let authorities = self.genesis().authorities.iter().flat_map(|entry| &entry.addresses);
+        listed.chain(authorities).any(|address| address.ip().to_canonical() == ip)
     }
 
     /// Its height; 0 for none.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enjambre_link::{Admission, Identity, LinkConfig, Pool, PoolConfig, Stream};
+use enjambre_link::{Identity, LinkConfig, Pool, PoolConfig, Stream};
 use enjambre_protocol::directory::{
     DescriptorParts, DirectoryReply, DirectoryRequest, NodeState, VerifiedDocument,
 };
@@ -220,8 +220,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let network = genesis.network();
     let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
 
-    let known = Arc::clone(&directory);
-    let admission = Admission::new(move |node| known.knows(node));
+    let admission = directory.admission();
     let limits = server::Limits { client_requests: config.client_requests, ..Default::default() };
     let link = LinkConfig::new(admission);
     let (endpoint, acceptor) = listen(config.listen, Identity::Node(&key), link)?;
@@ -278,7 +277,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     tasks.spawn(publication.run(directory, pool, onion_keys, stop.clone()));
     tasks.spawn(rotate_keys(Arc::clone(&node), keys, stop.clone()));
     let failed = tokio::select! {
-        () = server::serve_with(acceptor, node, limits, stop.clone()) => false,
+        () = server::serve(acceptor, node, limits, stop.clone()) => false,
         () = mailbox_ended.cancelled() => true,
     };
     stop.cancel();

@@ -73,15 +73,10 @@ pub trait Service: Send + Sync + 'static {
     }
 }
 
-/// [`serve_with`] the default limits.
-pub async fn serve<S: Service>(acceptor: Acceptor, service: Arc<S>, stop: CancellationToken) {
-    serve_with(acceptor, service, Limits::default(), stop).await;
-}
-
 /// Serves every link that `acceptor` yields until `stop`. Then nothing new is accepted, and what runs
 /// is let end: it returns when all requests have ended, at once when there are none, and after
 /// seven seconds in any case.
-pub async fn serve_with<S: Service>(
+pub async fn serve<S: Service>(
     mut acceptor: Acceptor,
     service: Arc<S>,
     limits: Limits,
@@ -131,6 +126,7 @@ async fn serve_link<S: Service>(link: Link, service: Arc<S>, requests: TaskTrack
         Peer::Node(_) => 0,
     };
     let mut allowance = Allowance::new(per_second, Instant::now());
+    let share = life.budget.share(link.peer(), life.limits.client_bytes);
     loop {
         let stream = tokio::select! {
             biased;
@@ -150,10 +146,10 @@ async fn serve_link<S: Service>(link: Link, service: Arc<S>, requests: TaskTrack
             stream.refuse(Code::BUSY);
             continue;
         }
-        let (service, life) = (Arc::clone(&service), life.clone());
+        let (service, life, held) = (Arc::clone(&service), life.clone(), share.hold());
         requests.spawn(async move {
             tokio::select! {
-                () = serve_stream(stream, asker, service, &life) => {}
+                () = serve_stream(stream, asker, service, held, &life) => {}
                 () = life.drained.cancelled() => {}
             }
         });
@@ -164,6 +160,7 @@ async fn serve_stream<S: Service>(
     stream: IncomingStream,
     asker: SocketAddr,
     service: Arc<S>,
+    held: Held,
     life: &Life,
 ) {
     let within = life.limits.request_within;
@@ -171,12 +168,12 @@ async fn serve_stream<S: Service>(
     let Request { head, peer, stream } = request;
     let served = match head {
         StreamHead::Onion(class) => {
-            service.onion(class, stream, life.budget.hold()).await;
+            service.onion(class, stream, held).await;
             Ok(())
         }
-        StreamHead::Directory => serve_directory(stream, asker, service, life).await,
+        StreamHead::Directory => serve_directory(stream, asker, service, held, life).await,
         StreamHead::Peer => match peer {
-            Peer::Node(from) => serve_peer(stream, from, service, life).await,
+            Peer::Node(from) => serve_peer(stream, from, service, held, life).await,
             Peer::Client => Ok(()),
         },
     };
@@ -210,9 +207,9 @@ async fn serve_directory<S: Service>(
     mut stream: Stream,
     asker: SocketAddr,
     service: Arc<S>,
+    mut held: Held,
     life: &Life,
 ) -> Result<(), LinkError> {
-    let mut held = life.budget.hold();
     let bytes = read(&mut stream, DIRECTORY_REQUEST_MAX, life, &mut held).await?;
     let Ok(request) = wire::decode(&bytes, DIRECTORY_REQUEST_MAX) else {
         stream.send.reset(Code::PROTOCOL);
@@ -230,8 +227,8 @@ async fn serve_directory<S: Service>(
     answer(&mut stream, &wire::encode(&reply), 2 * DIRECTORY_MAX, life, &mut held).await
 }
 
-/// Sends a reply and its end. A peer that does not take it is waited for no longer than one that sends
-/// its request: what it is to get stays in memory meanwhile.
+/// Sends a reply and its end. Who takes nothing of it for a while, or not all of it in time, is waited
+/// for no longer: what it is to get stays in memory meanwhile.
 async fn answer(
     stream: &mut Stream,
     reply: &[u8],
@@ -244,7 +241,7 @@ async fn answer(
         return Err(error);
     }
     let sent = async {
-        stream.send.write_message(reply, limit).await?;
+        stream.send.write_reply(reply, limit).await?;
         stream.send.finish().await
     };
     match tokio::time::timeout(life.limits.reply_within, sent).await {
@@ -260,6 +257,7 @@ async fn serve_peer<S: Service>(
     mut stream: Stream,
     from: NodeId,
     service: Arc<S>,
+    mut held: Held,
     life: &Life,
 ) -> Result<(), LinkError> {
     // Anybody can make a key: whose messages are not wanted has none read.
@@ -268,7 +266,6 @@ async fn serve_peer<S: Service>(
         stream.recv.stop(Code::NOT_ALLOWED);
         return Ok(());
     }
-    let mut held = life.budget.hold();
     let bytes = read(&mut stream, PEER_MESSAGE_MAX, life, &mut held).await?;
     match service.peer(from, bytes).await {
         Some(reply) => answer(&mut stream, &reply, PEER_MESSAGE_MAX, life, &mut held).await,

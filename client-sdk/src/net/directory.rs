@@ -12,7 +12,7 @@ use enjambre_protocol::path::{Candidate, Prefix};
 use enjambre_protocol::wire;
 use rand::seq::SliceRandom;
 
-use super::transport::LINK_WITHIN;
+use super::attempt::LINK_WITHIN;
 use super::{Net, NetError, directory_time, lock};
 use crate::deadline::Deadline;
 use crate::system as clock;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use enjambre_protocol::id::NodeId;
 use enjambre_protocol::path::{FailedHop, Failure, Hop, Path, PathEvent, PathState};
 
-use super::transport::LINK_WITHIN;
+use super::attempt::LINK_WITHIN;
 use super::{Net, NetError, lock};
 
 impl Net {

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use enjambre_link::{AWS_LC, Frames, Link, LinkError, Stream};
+use enjambre_link::AWS_LC;
 use enjambre_protocol::id::NodeId;
-use enjambre_protocol::link::StreamHead;
 use enjambre_protocol::onion::{
-    Hop as OnionHop, HopTarget, Item, OnionError, Packet, Primitives, RUST_CRYPTO, ReplyAssembler,
-    ReplyOpener, ResetReason, SizeClass, build_with,
+    Hop as OnionHop, HopTarget, OnionError, Packet, Primitives, RUST_CRYPTO, ReplyOpener,
+    ResetReason, SizeClass, build_with,
 };
 use enjambre_protocol::path::{FailedEdge, FailedHop, Failure, Hop, IsolationKey, Path, Rule};
 use enjambre_protocol::service::{ServiceReply, ServiceRequest};
 use enjambre_protocol::wire;
 
+use super::attempt::Ended;
+use super::patience::Patience;
 use super::{Net, NetError, lock};
 use crate::deadline::Deadline;
 
@@ -26,11 +27,6 @@ const TRIES_FACTOR: u32 = 3;
 /// Failures of the edge to the destination after which it counts as unreachable: two exits agree.
 const DESTINATION_FAILURES: usize = 2;
 
-/// How long the guard's link may take to make.
-///
-/// Three seconds: a handshake with one lost packet on a line with half a second of delay.
-pub(super) const LINK_WITHIN: Duration = Duration::from_secs(3);
-
 /// How long a read may take to begin, and each part after it; heartbeats are no part of it. Three
 /// hops and a look into a database, with room for a slow line.
 const READ_WITHIN: Duration = Duration::from_secs(4);
@@ -38,12 +34,11 @@ const READ_WITHIN: Duration = Duration::from_secs(4);
 /// The same for a write: a member waits five seconds for the others before it says no.
 const WRITE_WITHIN: Duration = Duration::from_secs(8);
 
-/// The pause after a guard said that it is busy, doubled each time: a guard gives a client 100
-/// requests a second.
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// The pause of a request after a guard said that it is busy, doubled each time.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often a request waits for a busy guard before that is held against it: 6.35 s in all.
-const BUSY_WAITS: u32 = 7;
+pub(super) const BUSY_WAITS: u32 = 7;
 
 /// What packets are built by: the portable primitives, or with the feature `aws-lc` the faster ones.
 fn primitives() -> &'static dyn Primitives {
@@ -65,58 +60,6 @@ pub(crate) struct PathTaken {
 pub(crate) struct Answer {
     pub(crate) reply: ServiceReply,
     pub(crate) path: PathTaken,
-}
-
-/// What ended one try.
-enum Ended {
-    /// The answer of the destination.
-    Answered(Vec<u8>),
-    /// The guard does not answer.
-    GuardLost(LinkError),
-    /// A hop told what failed.
-    Told(OnionHop, OnionError),
-    /// The guard reset the stream.
-    Reset(ResetReason),
-    /// The guard takes no more at present, of this client or of all.
-    GuardBusy,
-    /// Nobody told anything.
-    Silent(&'static str),
-    /// The caller's time was over before a hop could be blamed for being silent.
-    OutOfTime,
-}
-
-/// How long one try waits for its answer.
-///
-/// Every part of the answer gives it `within` more, a heartbeat does not: a one-shot request has
-/// nothing to wait for that takes so long. Nothing gives it more than the deadline.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    within: Duration,
-    silent_until: Deadline,
-    deadline: Deadline,
-}
-
-impl Patience {
-    fn new(within: Duration, deadline: Deadline) -> Self {
-        Self { within, silent_until: Deadline::after(within), deadline }
-    }
-
-    /// What a frame gave; `None` for a part of something longer.
-    fn heard(&mut self, item: Option<&Item>) {
-        if item.is_none() {
-            self.silent_until = Deadline::after(self.within);
-        }
-    }
-
-    /// What it means that its time is over.
-    fn over(self, what: &'static str) -> Ended {
-        if self.deadline.has_passed() { Ended::OutOfTime } else { Ended::Silent(what) }
-    }
-
-    /// Waits for something until the time is over.
-    async fn wait<T>(self, work: impl Future<Output = T>) -> Option<T> {
-        self.silent_until.min(self.deadline).wait(work).await
-    }
 }
 
 /// What a request waits for.
@@ -187,6 +130,12 @@ impl Net {
         while *tries < TRIES && !deadline.has_passed() {
             *tries += 1;
             let path = self.draw(key, destination)?;
+            let guard = path.guard();
+            let asked = tokio::time::Instant::now();
+            let turn = self.paces.turn(guard, asked);
+            if deadline.wait(tokio::time::sleep_until(turn)).await.is_none() {
+                break;
+            }
             let Some((packet, opener)) = self.build(&path, class, terms.reply_class, &bytes) else {
                 // A hop of the anchor that the newest document no longer lists.
                 if !refreshed {
@@ -202,6 +151,11 @@ impl Net {
             let ended = self.attempt(&path, packet, opener, patience, terms.reply_max).await;
             let now = self.now();
             tracing::debug!(ms = began.elapsed().as_millis(), "one try");
+            match ended {
+                Ended::GuardBusy => self.paces.busy(guard, asked, tokio::time::Instant::now()),
+                Ended::Answered(_) | Ended::Told(..) => self.paces.taken(guard),
+                _ => {}
+            }
             match ended {
                 Ended::Answered(reply) => {
                     lock(&self.paths).handle_success(now, &path);
@@ -326,103 +280,6 @@ impl Net {
                 .ok()
         })
     }
-
-    async fn attempt(
-        &self,
-        path: &Path,
-        packet: Packet,
-        mut opener: ReplyOpener,
-        mut patience: Patience,
-        reply_max: usize,
-    ) -> Ended {
-        let guard = path.guard();
-        let addresses = self
-            .newest()
-            .and_then(|newest| newest.document().node(&guard).map(|node| node.addresses.clone()))
-            .unwrap_or_default();
-        let linking = Patience::new(LINK_WITHIN, patience.deadline);
-        let link = match linking.wait(self.pool.link(guard, &addresses)).await {
-            Some(Ok(link)) => link,
-            Some(Err(error)) => return Ended::GuardLost(error),
-            None if patience.deadline.has_passed() => return Ended::OutOfTime,
-            None => return Ended::GuardLost(LinkError::Unreachable),
-        };
-        patience = Patience::new(patience.within, patience.deadline);
-        lock(&self.paths).handle_guard_reachable(self.now(), guard);
-        let head = StreamHead::Onion(packet.class());
-        let mut stream = match open_stream(&link, head, patience).await {
-            Ok(stream) => stream,
-            Err(ended) => return ended,
-        };
-        patience = Patience::new(patience.within, patience.deadline);
-        let sent = async {
-            stream.send.write_all(packet.as_bytes()).await?;
-            stream.send.finish().await?;
-            Ok::<_, LinkError>(stream)
-        };
-        let stream = match patience.wait(sent).await {
-            Some(Ok(stream)) => stream,
-            // Refused while it was being written.
-            Some(Err(LinkError::Busy)) if link.close_reason().is_none() => {
-                return Ended::GuardBusy;
-            }
-            Some(Err(LinkError::Reset(_))) => return Ended::Silent("the guard reset the stream"),
-            Some(Err(error)) => return Ended::GuardLost(error),
-            None => return patience.over("the guard takes no packet"),
-        };
-        // The sending half is finished; it is held so that the stream keeps its place.
-        let Stream { send: _sent, recv } = stream;
-        let mut frames = Frames::new(recv, opener.reply_class().bytes());
-        let mut assembler = ReplyAssembler::new(reply_max);
-        loop {
-            let frame = match patience.wait(frames.next()).await {
-                Some(Ok(Some(frame))) => frame,
-                Some(Ok(None)) => return Ended::Silent("the answer broke off"),
-                Some(Err(LinkError::Reset(code))) => {
-                    return code
-                        .refusal()
-                        .map_or(Ended::Silent("the guard reset the stream"), Ended::Reset);
-                }
-                Some(Err(LinkError::Busy)) => return Ended::GuardBusy,
-                Some(Err(_)) => return Ended::Silent("the link to the guard broke"),
-                None => return patience.over("no answer in time"),
-            };
-            let Ok(opened) = opener.open(frame) else {
-                return Ended::Silent("a frame does not open");
-            };
-            let item = assembler.push(opened);
-            if let Ok(item) = &item {
-                patience.heard(item.as_ref());
-            }
-            match item {
-                Ok(Some(Item::Reply(reply))) => return Ended::Answered(reply),
-                Ok(Some(Item::Failed { from_hop, error })) => return Ended::Told(from_hop, error),
-                Ok(Some(Item::Heartbeat(_)) | None) => {}
-                Err(_) => return Ended::Silent("the answer is longer than agreed"),
-            }
-        }
-    }
-}
-
-/// Opens a stream; where the link carries as many requests of this client as it may, waits for one
-/// of them to end. That says nothing of the guard, which is blamed for what it does only: a guard
-/// that grants no stream within the time of one wait is silent.
-async fn open_stream(
-    link: &Link,
-    head: StreamHead,
-    Patience { within, deadline, .. }: Patience,
-) -> Result<Stream, Ended> {
-    let place = match deadline.wait(link.place()).await {
-        Some(Ok(place)) => place,
-        Some(Err(error)) => return Err(Ended::GuardLost(error)),
-        None => return Err(Ended::OutOfTime),
-    };
-    let patience = Patience::new(within, deadline);
-    match patience.wait(link.open_in(place, head)).await {
-        Some(Ok(stream)) => Ok(stream),
-        Some(Err(error)) => Err(Ended::GuardLost(error)),
-        None => Err(patience.over("the guard takes no stream")),
-    }
 }
 
 impl PathTaken {
@@ -458,81 +315,4 @@ fn is_about_directory(error: &OnionError) -> bool {
 /// room has enough to do, and what it has seen before is no newer for that.
 const fn is_old_directory(reason: ResetReason) -> bool {
     !matches!(reason, ResetReason::Busy | ResetReason::Replayed)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::net::SocketAddr;
-
-    use enjambre_link::memory::Network;
-    use enjambre_link::{Admission, Endpoint, Identity, LinkConfig};
-    use enjambre_protocol::crypto::SecretKey;
-    use enjambre_protocol::link::CLIENT_STREAMS_MAX;
-
-    use super::*;
-
-    const WITHIN: Duration = Duration::from_secs(1000);
-
-    #[tokio::test(start_paused = true)]
-    async fn link_full_of_own_requests_is_waited_for_and_is_no_lost_guard() {
-        let network = Network::new();
-        let [here, there] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 1)));
-        let key = SecretKey::from_seed(&[1; 32]);
-        let config = LinkConfig::new(Admission::everyone());
-        let node = Endpoint::in_memory(&network, there, Identity::Node(&key), config).unwrap();
-        let mut acceptor = node.take_acceptor().unwrap();
-        let client =
-            Endpoint::in_memory(&network, here, Identity::Client, LinkConfig::client()).unwrap();
-        let id = NodeId::from_bytes(*key.public().as_bytes());
-        let link = client.connect(id, &[there]).await.unwrap();
-        let theirs = acceptor.accept().await.unwrap();
-        let mut held = Vec::new();
-        for _ in 0..CLIENT_STREAMS_MAX {
-            held.push(link.open(StreamHead::Directory).await.unwrap());
-        }
-        let patience = Patience::new(WITHIN, Deadline::after(WITHIN * 2));
-        {
-            let mut opened = std::pin::pin!(open_stream(&link, StreamHead::Directory, patience));
-            // The clock of this test goes on when nothing else can.
-            let waited = Deadline::after(Duration::from_millis(20)).wait(opened.as_mut());
-            assert!(waited.await.is_none(), "no place, and no error");
-            held.pop();
-            assert!(opened.await.is_ok());
-        }
-        // A node that closes the link for want of room is one to go round.
-        theirs.close(enjambre_protocol::link::Code::BUSY);
-        link.closed().await;
-        let opened =
-            Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory, patience));
-        assert!(matches!(opened.await.unwrap(), Err(Ended::GuardLost(LinkError::Busy))));
-    }
-
-    #[test]
-    fn part_of_an_answer_gives_more_time_and_a_heartbeat_none() {
-        let mut patience = Patience::new(WITHIN, Deadline::after(WITHIN * 2));
-        // As if the time had begun long ago.
-        let began = Deadline::after(Duration::from_secs(1));
-        patience.silent_until = began;
-        for _ in 0..100 {
-            patience.heard(Some(&Item::Heartbeat(Vec::new())));
-        }
-        assert_eq!(patience.silent_until, began);
-        patience.heard(None);
-        assert!(patience.silent_until > began);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_waited_for_beyond_the_deadline_and_nobody_is_blamed_for_it() {
-        let patience = Patience::new(WITHIN, Deadline::after(Duration::ZERO));
-        assert!(patience.wait(std::future::pending::<()>()).await.is_none());
-        assert!(matches!(patience.over("no answer in time"), Ended::OutOfTime));
-    }
-
-    #[tokio::test]
-    async fn silence_before_the_deadline_is_blamed_on_the_path() {
-        let patience = Patience::new(Duration::ZERO, Deadline::after(WITHIN));
-        assert!(patience.wait(std::future::pending::<()>()).await.is_none());
-        assert!(matches!(patience.over("no answer in time"), Ended::Silent(_)));
-    }
 }

@@ -77,7 +77,14 @@ impl Relay {
         match peeled {
             Ok(Step::Relay { next, packet, reply }) => {
                 self.count("relayed");
-                match self.forward(next, class, packet, held).await {
+                // What came is on its way as soon as it is written; a frame of the reply is kept to the end.
+                let mut frame = held;
+                let packet_held = frame.split();
+                if frame.grow(reply.reply_class().bytes()).is_err() {
+                    say(&mut stream, &reply.fail(&OnionError::Busy)).await;
+                    return None;
+                }
+                match self.forward(next, class, packet, packet_held).await {
                     Ok(onward) => bring_back(onward, reply, stream).await,
                     Err(error) => say(&mut stream, &reply.fail(&error)).await,
                 }

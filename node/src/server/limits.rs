@@ -17,8 +17,11 @@ pub struct Limits {
     pub request_within: Duration,
     /// How long a peer may take to take a reply.
     pub reply_within: Duration,
-    /// Bytes of requests being read and of replies not yet written, together.
+    /// Bytes of requests being read, of replies not yet written, and of frames of relayed replies,
+    /// together. A quarter is for nodes alone.
     pub held_bytes: usize,
+    /// The part of it that one link of a client may hold.
+    pub client_bytes: usize,
 }
 
 impl Limits {
@@ -29,6 +32,10 @@ impl Limits {
     /// Bytes held for requests and replies: 256 MiB, which is 2048 of the largest packets, or the
     /// smallest packet for each stream that an endpoint accepts.
     pub const HELD_BYTES: usize = 256 << 20;
+
+    /// Bytes held for one link of a client: 16 MiB, which is the largest packet and the largest frame for
+    /// each stream that it may have open.
+    pub const CLIENT_BYTES: usize = 16 << 20;
 }
 
 impl Default for Limits {
@@ -38,6 +45,7 @@ impl Default for Limits {
             request_within: super::REQUEST_WITHIN,
             reply_within: super::REPLY_WITHIN,
             held_bytes: Self::HELD_BYTES,
+            client_bytes: Self::CLIENT_BYTES,
         }
     }
 }

@@ -3,6 +3,7 @@
 use enjambre_link::memory::Network;
 use enjambre_link::{Admission, AskError, Endpoint, Identity, LinkConfig, Pool, PoolConfig, ask};
 use enjambre_protocol::crypto::SecretKey;
+use enjambre_protocol::link::STALL_MAX;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -48,7 +49,8 @@ impl Served {
         let pool = Pool::new(client, PoolConfig::default()).unwrap();
         let service = Arc::new(Slow { arrived: Semaphore::new(0), allowed: Semaphore::new(0) });
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(acceptor, Arc::clone(&service), stop.clone()));
+        let server =
+            tokio::spawn(serve(acceptor, Arc::clone(&service), Limits::default(), stop.clone()));
         Self { service, stop, server, pool, node, addr, _endpoint: endpoint }
     }
 
@@ -98,7 +100,7 @@ impl Timed {
         let server =
             Endpoint::in_memory(&network, any, Identity::Node(&key), config.clone()).unwrap();
         let acceptor = server.take_acceptor().unwrap();
-        let serving = serve_with(acceptor, Arc::new(service), limits, CancellationToken::new());
+        let serving = serve(acceptor, Arc::new(service), limits, CancellationToken::new());
         let _server = AbortOnDropHandle::new(tokio::spawn(serving));
         let asker = Endpoint::in_memory(&network, any, from, config).unwrap();
         let node = NodeId::from_bytes(*key.public().as_bytes());
@@ -150,13 +152,18 @@ async fn reply_that_is_not_taken_in_time_is_given_up() {
     let (key, node) = asker();
     let service = Talkative { knows: vec![node], says: PEER_MESSAGE_MAX };
     let timed = Timed::new(service, Identity::Node(&key), Limits::default()).await;
-    for (pause, is_in_time) in [(REPLY_WITHIN / 2, true), (REPLY_WITHIN * 2, false)] {
+    let ask = || async {
         let mut stream = timed.link.open(StreamHead::Peer).await.unwrap();
         stream.send.write_message(b"tell", PEER_MESSAGE_MAX).await.unwrap();
         stream.send.finish().await.unwrap();
-        let mut first = [0];
-        stream.recv.read_exact(&mut first).await.unwrap();
+        stream.recv.read_exact(&mut [0]).await.unwrap();
+        until_all_wait().await;
+        stream
+    };
+    for (pause, is_in_time) in [(STALL_MAX / 2, true), (STALL_MAX * 2, false)] {
+        let mut stream = ask().await;
         tokio::time::advance(pause).await;
+        until_all_wait().await;
         // The rest of the length, then as much of the message as there is.
         let rest = stream.recv.read_to_end(PEER_MESSAGE_MAX + 3).await;
         match rest {
@@ -164,6 +171,18 @@ async fn reply_that_is_not_taken_in_time_is_given_up() {
             Err(error) => assert!(!is_in_time && error == LinkError::Reset(Code::DEADLINE)),
         }
     }
+    // Who takes a little each second is never still for long, but holds the rest for too long.
+    let mut stream = ask().await;
+    let mut seconds = 0;
+    let ended = loop {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        match stream.recv.read_exact(&mut [0; 16 << 10]).await {
+            Ok(()) => seconds += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(ended, LinkError::Reset(Code::DEADLINE));
+    assert!(seconds <= REPLY_WITHIN.as_secs(), "{seconds} s");
 }
 
 /// Virtual time, which passes only when nobody has anything left to do.
@@ -175,7 +194,7 @@ async fn until_all_wait() {
 async fn requests_that_are_being_read_share_a_budget_and_take_of_it_what_has_come() {
     let (key, node) = asker();
     let service = Talkative { knows: vec![node], says: 0 };
-    let limits = Limits { held_bytes: 6 << 10, ..Limits::default() };
+    let limits = Limits { held_bytes: 8 << 10, ..Limits::default() };
     let timed = Timed::new(service, Identity::Node(&key), limits).await;
     let ask = |len: usize| {
         let (link, message) = (timed.link.clone(), vec![0; len]);
@@ -187,15 +206,15 @@ async fn requests_that_are_being_read_share_a_budget_and_take_of_it_what_has_com
     let length = u32::try_from(PEER_MESSAGE_MAX).unwrap();
     slow.send.write_all(&length.to_le_bytes()).await.unwrap();
     until_all_wait().await;
-    assert!(ask(4 << 10).await.is_ok());
+    assert!(ask(6 << 10).await.is_ok());
     // With the first 2 KiB of it, 4 are.
     slow.send.write_all(&[0; 3 << 10]).await.unwrap();
     until_all_wait().await;
-    assert_eq!(ask(4 << 10).await, Err(LinkError::Busy));
-    assert!(ask(2 << 10).await.is_ok());
+    assert_eq!(ask(6 << 10).await, Err(LinkError::Busy));
+    assert!(ask(4 << 10).await.is_ok());
     drop(slow);
     until_all_wait().await;
-    assert!(ask(4 << 10).await.is_ok());
+    assert!(ask(6 << 10).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,6 +225,26 @@ async fn reply_beyond_the_budget_is_not_kept() {
     let timed = Timed::new(service, Identity::Node(&key), limits).await;
     let (head, max) = (StreamHead::Peer, PEER_MESSAGE_MAX);
     assert_eq!(timed.link.request(head, b"tell", max, max).await, Err(LinkError::Busy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn link_of_a_client_has_its_share_of_the_budget_and_a_node_what_is_left() {
+    let question = wire::encode(&QUESTION);
+    let (key, _) = asker();
+    for (from, is_answered) in [(Identity::Client, false), (Identity::Node(&key), true)] {
+        let limits = Limits { client_bytes: 1 << 10, ..Limits::default() };
+        let timed = Timed::new(Talkative { knows: Vec::new(), says: 0 }, from, limits).await;
+        // Most of a packet of the smallest class, for which its whole length is taken.
+        let mut slow = timed.link.open(StreamHead::Directory).await.unwrap();
+        slow.send.write_all(&1020_u32.to_le_bytes()).await.unwrap();
+        until_all_wait().await;
+        let (head, max) = (StreamHead::Directory, 2 * DIRECTORY_MAX);
+        let answer = timed.link.request(head, &question, DIRECTORY_REQUEST_MAX, max).await;
+        assert_eq!(answer.err(), (!is_answered).then_some(LinkError::Busy));
+        drop(slow);
+        until_all_wait().await;
+        timed.link.request(head, &question, DIRECTORY_REQUEST_MAX, max).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Who an endpoint is, who may link to it, and how much it takes on.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,17 +45,29 @@ impl Peer {
     }
 }
 
-/// Decides which nodes may link to this one. Clients are not asked about: they have no name.
+/// Decides which nodes may link to this one, and from where nodes are expected. Clients are not asked
+/// about: they have no name.
 ///
-/// It is called once a handshake, so it must answer from memory. Any Ed25519 key makes a valid
+/// It is asked once a handshake each, so it must answer from memory. Any Ed25519 key makes a valid
 /// handshake; without a list of nodes everyone can appear as one and get a node's limits.
 #[derive(Clone)]
-pub struct Admission(Arc<dyn Fn(&NodeId) -> bool + Send + Sync>);
+pub struct Admission {
+    admits: Arc<dyn Fn(&NodeId) -> bool + Send + Sync>,
+    expects: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+}
 
 impl Admission {
     /// Lets in the nodes for which `admits` is true.
     pub fn new(admits: impl Fn(&NodeId) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(admits))
+        Self { admits: Arc::new(admits), expects: Arc::new(|_| false) }
+    }
+
+    /// Counts handshakes with addresses for which `expects` is true apart from the others of their
+    /// network, so that a neighbour of a node cannot keep it out. Its argument is never an IPv4
+    /// address in IPv6 form.
+    #[must_use]
+    pub fn expecting(self, expects: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self { expects: Arc::new(expects), ..self }
     }
 
     /// Lets in every key: for networks in which all who can reach the socket are trusted.
@@ -63,7 +76,11 @@ impl Admission {
     }
 
     pub(crate) fn admits(&self, node: &NodeId) -> bool {
-        (self.0)(node)
+        (self.admits)(node)
+    }
+
+    pub(crate) fn expects(&self, ip: IpAddr) -> bool {
+        (self.expects)(ip)
     }
 }
 
@@ -135,9 +152,10 @@ pub struct LinkConfig {
     /// Accepted links of one node. 4: one in use, and those of before a restart.
     pub links_per_node_max: u32,
     /// Handshakes in hand at a time. 256: each holds a few KiB and a signature's time. From a
-    /// quarter of it on, a peer must first show that it receives at its address.
+    /// quarter of it on, a peer must first show that it receives at its address; the last quarter is
+    /// for addresses that [`Admission`] expects.
     pub handshakes_max: usize,
-    /// Handshakes under way at a time with one IPv4 /24 or IPv6 /48. 16: a sixteenth of all of them,
+    /// Handshakes under way at a time with one IPv4 /24 or IPv6 /48, or with one expected address. 16: a sixteenth of all of them,
     /// and more than an office begins within a round trip. From half of it on, a peer there must
     /// first show that it receives at its address.
     pub handshakes_per_prefix_max: u32,

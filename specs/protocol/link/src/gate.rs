@@ -20,7 +20,7 @@ pub(crate) struct Gate {
     clients: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-    prefixes: Arc<Counts<IpAddr>>,
+    origins: Arc<Counts<Origin>>,
     nodes: Arc<Counts<NodeId>>,
     addresses: Arc<Counts<IpAddr>>,
     config: LinkConfig,
@@ -35,7 +35,16 @@ pub(crate) struct Entry(#[expect(dead_code, reason = "held for its drop")] Owned
 #[expect(dead_code, reason = "held for their drop")]
 pub(crate) struct Handshake {
     place: OwnedSemaphorePermit,
-    of_prefix: Option<Counted<IpAddr>>,
+    of_origin: Option<Counted<Origin>>,
+}
+
+/// Whose handshakes are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    /// All of a network.
+    Network(IpAddr),
+    /// An address at which a node is expected, whatever else comes from its network.
+    Expected(IpAddr),
 }
 
 /// A handshake that may begin.
@@ -77,7 +86,7 @@ impl Gate {
             clients: semaphore(config.clients_max),
             streams: semaphore(config.streams_max),
             handshakes: semaphore(config.handshakes_max),
-            prefixes: Arc::default(),
+            origins: Arc::default(),
             nodes: Arc::default(),
             addresses: Arc::default(),
             config,
@@ -86,21 +95,31 @@ impl Gate {
 
     /// The places of a link whose handshake begins.
     pub(crate) fn begin(&self, remote: SocketAddr) -> Option<Begun> {
+        let ip = remote.ip().to_canonical();
         let place = self.handshakes.clone().try_acquire_owned().ok()?;
-        let under_way = self.config.handshakes_max.saturating_sub(self.free_handshakes());
-        let mut is_crowded = under_way > self.config.handshakes_max / 4;
-        let of_prefix = match self.config.loopback {
-            LoopbackPeers::Exempt if remote.ip().to_canonical().is_loopback() => None,
+        let max = self.config.handshakes_max;
+        let under_way = max.saturating_sub(self.free_handshakes());
+        let is_expected = self.config.admission.expects(ip);
+        if !is_expected && under_way > max - max / 4 {
+            return None;
+        }
+        let mut is_crowded = under_way > max / 4;
+        let of_origin = match self.config.loopback {
+            LoopbackPeers::Exempt if ip.is_loopback() => None,
             LoopbackPeers::Exempt | LoopbackPeers::Counted => {
+                let origin = match is_expected {
+                    true => Origin::Expected(ip),
+                    false => Origin::Network(network_of(ip)),
+                };
                 let max = self.config.handshakes_per_prefix_max;
-                let counted = Counts::take(&self.prefixes, network_of(remote.ip()), max)?;
+                let counted = Counts::take(&self.origins, origin, max)?;
                 is_crowded |= counted.rank > max / 2;
                 Some(counted)
             }
         };
         let entry = Entry(self.links.clone().try_acquire_owned().ok()?);
         let address = if is_crowded { Address::ToBeProven } else { Address::Believed };
-        Some(Begun { entry, handshake: Handshake { place, of_prefix }, address })
+        Some(Begun { entry, handshake: Handshake { place, of_origin }, address })
     }
 
     fn free_handshakes(&self) -> usize {
@@ -289,6 +308,28 @@ mod tests {
             drop(begun);
             assert_eq!(begin(&gate, same).unwrap().address, Address::Believed);
         }
+    }
+
+    #[test]
+    fn neighbours_of_an_expected_address_cannot_keep_it_out() {
+        let expected: IpAddr = "192.0.2.7".parse().unwrap();
+        let admission = Admission::everyone().expecting(move |ip| ip == expected);
+        let gate = Gate::new(LinkConfig::new(admission));
+        let mut begun: Vec<Begun> = Vec::new();
+        begun.extend((0..16).map(|_| begin(&gate, "192.0.2.1").unwrap()));
+        assert!(begin(&gate, "192.0.2.1").is_none());
+        assert_eq!(begin(&gate, "::ffff:192.0.2.7").unwrap().address, Address::Believed);
+        // Nor can any others, who have three quarters of all.
+        for network in 1..12 {
+            let remote = format!("198.51.{network}.1");
+            begun.extend((0..16).map_while(|_| begin(&gate, &remote)));
+        }
+        assert_eq!(gate.free_handshakes(), 256 / 4);
+        assert!(begin(&gate, "203.0.113.1").is_none());
+        // It is believed no more than they are, and has no more than a network has.
+        let own: Vec<Begun> = (0..16).map(|_| begin(&gate, "192.0.2.7").unwrap()).collect();
+        assert!(own.iter().all(|begun| begun.address == Address::ToBeProven));
+        assert!(begin(&gate, "192.0.2.7").is_none());
     }
 
     #[test]

@@ -17,6 +17,9 @@ const FIRST_PIECE: usize = 2 << 10;
 /// Bytes written together with the head, so that they leave in one datagram.
 const HEAD_PIECE: usize = 1024;
 
+/// The pieces in which a message that is a reply is written, bytes: the largest frame.
+const REPLY_PIECE: usize = 128 << 10;
+
 /// What a stream holds while either half lives.
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
@@ -81,6 +84,18 @@ impl SendStream {
         first.extend_from_slice(with_prefix);
         write_all(&mut self.inner, &first).await?;
         write_all(&mut self.inner, rest).await
+    }
+
+    /// As [`SendStream::write_message`], for a reply: in pieces, each of which is waited for as a
+    /// frame is, see [`SendStream::write_frame`].
+    pub async fn write_reply(&mut self, message: &[u8], limit: usize) -> Result<(), LinkError> {
+        let prefix = frame::prefix(message.len(), limit)?;
+        let (with_prefix, rest) = message.split_at(message.len().min(HEAD_PIECE));
+        self.write_frame(&[&prefix[..], with_prefix].concat(), None).await?;
+        for piece in rest.chunks(REPLY_PIECE) {
+            self.write_frame(piece, None).await?;
+        }
+        Ok(())
     }
 
     /// Writes a frame of a reply. Where it is passed on, `source` is the link it came in by: while

@@ -154,7 +154,8 @@ impl AgreementMachine {
             match entry {
                 Entry::Descriptor(signed) => {
                     if let Ok(descriptor) = Descriptor::verify(signed, &self.home.network) {
-                        self.pool.hold(descriptor.digest(), descriptor);
+                        let document = self.previous.as_deref().map(VerifiedDocument::document);
+                        self.pool.hold(document, descriptor.digest(), descriptor);
                     }
                 }
                 entry => others.push(entry),
@@ -187,7 +188,7 @@ impl AgreementMachine {
         self.before = *document.digest();
         let due = document.document().time.saturating_add(self.home.genesis.params.epoch());
         self.stage = Stage::Waiting(now.saturating_add(due.saturating_since(clock)));
-        self.pool.settle(&self.home.genesis.params, document.document().time);
+        self.pool.settle(&self.home.genesis.params, clock);
         self.previous = Some(document);
         self.early.retain(|_, messages| {
             messages.retain(|message| message.height(0).is_ok_and(|of| of >= self.height));
@@ -205,7 +206,8 @@ impl AgreementMachine {
         if !self.home.genesis.params.is_fresh(descriptor.parts().made(), clock) {
             return Admission::Stale;
         }
-        let admission = self.pool.admit(descriptor);
+        let document = self.previous.as_deref().map(VerifiedDocument::document);
+        let admission = self.pool.admit(document, descriptor);
         self.run(now, Running::handle_new_descriptors);
         admission
     }

@@ -10,7 +10,7 @@ use super::message::{AgreementMessage, Lack, Status};
 use super::running::{ReportSlot, Running, Scene};
 use super::{AgreementMachine, MessageError};
 use crate::crypto::Signed;
-use crate::directory::{Descriptor, ValueId};
+use crate::directory::{Descriptor, ValueId, VerifiedDocument};
 use crate::id::Digest;
 
 /// Descriptors in one answer: at 2 KiB each, half a megabyte.
@@ -162,7 +162,8 @@ impl Running {
             };
             let digest = descriptor.digest();
             if self.wanted.remove(&digest).is_some() {
-                scene.pool.hold(digest, descriptor);
+                let document = scene.previous.map(VerifiedDocument::document);
+                scene.pool.hold(document, digest, descriptor);
             }
         }
         self.asked.remove(&from);

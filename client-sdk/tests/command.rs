@@ -79,7 +79,7 @@ impl Temp {
 
 fn genesis() -> Genesis {
     let authority = AuthorityEntry {
-        id: AuthorityId::from_bytes([4; 32]),
+        id: AuthorityId::from_bytes([6; 32]),
         // Port 9 of loopback discards: nothing listens there.
         addresses: vec!["127.0.0.1:9".parse().unwrap()],
     };

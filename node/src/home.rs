@@ -115,9 +115,7 @@ impl Home {
     pub fn create(dir: &Path, config: &HomeConfig) -> Result<Self, HomeError> {
         check_size(config.listen.port(), config.nodes)?;
         // Parameters that make no network are refused before anything is written.
-        let anybody =
-            AuthorityEntry { id: AuthorityId::from_bytes([0; 32]), addresses: Vec::new() };
-        Genesis::new(0, vec![anybody], config.params.clone())?;
+        config.params.check()?;
         files::check_writable(dir)?;
         let lock = files::lock_directory(dir)?;
         let authority_dir = dir.join(AUTHORITY_DIR);

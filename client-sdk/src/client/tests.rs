@@ -49,7 +49,7 @@ impl Temp {
 
 fn genesis(created_ms: u64) -> Genesis {
     let authority = AuthorityEntry {
-        id: AuthorityId::from_bytes([4; 32]),
+        id: AuthorityId::from_bytes([6; 32]),
         addresses: vec!["127.0.0.1:1".parse().unwrap()],
     };
     Genesis::new(created_ms, vec![authority], Params::devnet()).unwrap()

@@ -92,7 +92,7 @@ fn lower_list_is_an_alarm_only_when_a_read_quorum_has_no_higher_one() {
 async fn kept_keys_are_not_used_once_a_higher_list_was_seen() {
     let (temp, now) = (tempfile::tempdir().unwrap(), system::now());
     let authority = AuthorityEntry {
-        id: AuthorityId::from_bytes([4; 32]),
+        id: AuthorityId::from_bytes([6; 32]),
         // Port 9 of loopback discards: nothing listens there.
         addresses: vec!["127.0.0.1:9".parse().unwrap()],
     };

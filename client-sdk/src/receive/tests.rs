@@ -34,7 +34,7 @@ enum Given {
 
 fn genesis() -> Genesis {
     let authority = AuthorityEntry {
-        id: AuthorityId::from_bytes([4; 32]),
+        id: AuthorityId::from_bytes([6; 32]),
         addresses: vec!["127.0.0.1:9".parse().unwrap()],
     };
     Genesis::new(1, vec![authority], Params::devnet()).unwrap()

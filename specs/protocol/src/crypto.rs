@@ -7,6 +7,7 @@
 
 use core::fmt;
 
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
 use rand_core::CryptoRng;
@@ -23,6 +24,17 @@ byte_id!(
     /// A detached Ed25519 signature.
     Signature, 64
 );
+
+impl PublicKey {
+    /// Whether a signature by this key can hold: it is a point in its only spelling, and not one of
+    /// small order, which stands for no secret.
+    pub fn can_sign(&self) -> bool {
+        let point = CompressedEdwardsY(*self.as_bytes()).decompress();
+        point.is_some_and(|point| {
+            !point.is_small_order() && point.compress().as_bytes() == self.as_bytes()
+        })
+    }
+}
 
 /// A signature that does not hold: wrong key, wrong bytes, wrong label or wrong network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +223,25 @@ mod tests {
         let elsewhere = NetworkId::from_bytes([2; 32]);
         assert_eq!(check(&key, "enjambre/test/1", &elsewhere, b"body"), Err(BadSignature));
         assert_eq!(check(&key, "enjambre/test/1", &NETWORK, b"bodY"), Err(BadSignature));
+    }
+
+    #[test]
+    fn key_that_can_sign_is_a_point_in_its_only_spelling_and_not_of_small_order() {
+        use curve25519_dalek::constants::EIGHT_TORSION;
+        assert!((0..20).all(|seed| SecretKey::from_seed(&[seed; 32]).public().can_sign()));
+        for point in EIGHT_TORSION {
+            assert!(!PublicKey::from_bytes(point.compress().to_bytes()).can_sign());
+        }
+        // y + p for the points with y below 19: what is no point either way is refused as well.
+        let mut spelled_twice = 0;
+        for y in 0..19u8 {
+            let (mut first, mut second) = ([0; 32], [0xff; 32]);
+            first[0] = y;
+            (second[0], second[31]) = (0xed + y, 0x7f);
+            spelled_twice += u8::from(PublicKey::from_bytes(first).can_sign());
+            assert!(!PublicKey::from_bytes(second).can_sign(), "{y}");
+        }
+        assert!(spelled_twice > 5);
     }
 
     #[test]

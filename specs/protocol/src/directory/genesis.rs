@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto;
+use crate::crypto::{self, PublicKey};
 use crate::id::{AuthorityId, NetworkId};
 use crate::limits::AUTHORITIES_MAX;
 use crate::time::Timestamp;
@@ -43,6 +43,12 @@ pub enum GenesisError {
     #[error("authority {id} is listed twice")]
     AuthorityTwice {
         /// The authority.
+        id: AuthorityId,
+    },
+    /// An authority's key stands for no secret, or is spelled in a second way.
+    #[error("{id} is no key that can sign: copy the authority's key again from who runs it")]
+    AuthorityKey {
+        /// The key.
         id: AuthorityId,
     },
     /// The network id does not belong to the rest.
@@ -139,7 +145,8 @@ impl Params {
         apart <= self.descriptor_window()
     }
 
-    fn check(&self) -> Result<(), GenesisError> {
+    /// Checks that each parameter is within its range.
+    pub fn check(&self) -> Result<(), GenesisError> {
         let wrong = |name, allowed| Err(GenesisError::Parameter { name, allowed });
         if !(200..=86_400_000).contains(&self.epoch_ms) {
             return wrong("epoch_ms", "between 200 and 86400000 (a day)");
@@ -222,6 +229,10 @@ impl Genesis {
                 return Err(GenesisError::AuthorityTwice { id: b.id });
             }
         }
+        let can_sign = |id: &AuthorityId| PublicKey::from_bytes(*id.as_bytes()).can_sign();
+        if let Some(bad) = self.authorities.iter().find(|authority| !can_sign(&authority.id)) {
+            return Err(GenesisError::AuthorityKey { id: bad.id });
+        }
         self.params.check()
     }
 
@@ -284,7 +295,8 @@ mod tests {
     use super::*;
 
     fn authority(byte: u8) -> AuthorityEntry {
-        AuthorityEntry { id: AuthorityId::from_bytes([byte; 32]), addresses: Vec::new() }
+        let key = crypto::SecretKey::from_seed(&[byte; 32]).public();
+        AuthorityEntry { id: AuthorityId::from_bytes(*key.as_bytes()), addresses: Vec::new() }
     }
 
     #[test]
@@ -322,6 +334,17 @@ mod tests {
         assert!(matches!(twice, Err(GenesisError::AuthorityTwice { .. })));
         let none = Genesis::new(0, Vec::new(), Params::default());
         assert_eq!(none, Err(GenesisError::AuthorityCount { found: 0 }));
+        // The neutral point, and the second spelling of y = 3.
+        let mut spelled = [0xff; 32];
+        (spelled[0], spelled[31]) = (0xf0, 0x7f);
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        for key in [neutral, spelled, [0; 32]] {
+            let id = AuthorityId::from_bytes(key);
+            let weak = vec![authority(1), AuthorityEntry { id, addresses: Vec::new() }];
+            let made = Genesis::new(0, weak, Params::default());
+            assert_eq!(made, Err(GenesisError::AuthorityKey { id }));
+        }
         let params = Params { epoch_ms: 0, ..Params::default() };
         let wrong = Genesis::new(0, vec![authority(1)], params);
         assert!(matches!(wrong, Err(GenesisError::Parameter { name: "epoch_ms", .. })));

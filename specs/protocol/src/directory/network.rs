@@ -135,12 +135,13 @@ impl FromStr for NetworkCard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::SecretKey;
     use crate::directory::{AuthorityEntry, Params};
 
     fn genesis() -> Result<Genesis, crate::directory::GenesisError> {
         let authorities = (1..=4)
             .map(|byte| AuthorityEntry {
-                id: AuthorityId::from_bytes([byte; 32]),
+                id: AuthorityId::from_bytes(*SecretKey::from_seed(&[byte; 32]).public().as_bytes()),
                 addresses: vec![SocketAddr::from(([127, 0, byte, 1], 4000))],
             })
             .collect();

@@ -90,7 +90,7 @@ pub async fn run(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
     let _lock = files::lock_directory(&dir)?;
     let genesis = Arc::new(files::load_network(&dir.join(NETWORK_FILE))?);
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
-    let directory = Arc::new(Directory::open(&dir, Arc::clone(&genesis))?);
+    let directory = Arc::new(Directory::open_signed_here(&dir, Arc::clone(&genesis))?);
     let admission = directory.admission();
     // Nodes publish here before anybody lists them.
     let mut link = LinkConfig::new(admission);

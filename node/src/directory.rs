@@ -36,8 +36,53 @@ const RECENT_MAX: usize = 150;
 /// How long an asker may wait for a newer document: below the idle time of a link.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 
+/// Bytes of a kept document with its signatures.
+const KEPT_MAX: usize = 2 * DIRECTORY_MAX;
+
 const DOCUMENT_FILE: &str = "directory.bin";
 const CONFLICT_FILE: &str = "conflict.bin";
+
+/// What to do with the data of another network.
+const OTHER_NETWORK: &str = "network.toml is of another one: put back the file of that network, or \
+                             choose another directory";
+
+/// What to do about an authority's document.
+const SIGNED_HERE: &str = "an authority does not sign again what it has signed: put back a good \
+                           copy of the file; only if other authorities still decide, move it away \
+                           and it is fetched from them; else begin with a new network";
+
+/// Why a kept document cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum KeptError {
+    /// The system refused.
+    #[error("{0}")]
+    Read(std::io::Error),
+    /// Not an encoding of a signed document.
+    #[error("this is no document ({0})")]
+    Decode(wire::DecodeError),
+    /// Not a document of this network, or of this version.
+    #[error("{0}")]
+    Verify(VerifyError),
+}
+
+impl KeptError {
+    const fn is_of_another_network(&self) -> bool {
+        matches!(self, Self::Verify(VerifyError::Network { .. }))
+    }
+
+    fn at(&self, dir: &Path, hint: &str) -> FileError {
+        FileError::Content { path: dir.join(DOCUMENT_FILE), text: format!("{self}; {hint}") }
+    }
+}
+
+fn read_kept(dir: &Path, genesis: &Genesis) -> Result<Option<VerifiedDocument>, KeptError> {
+    let bytes = match files::read_at_most(&dir.join(DOCUMENT_FILE), KEPT_MAX as u64) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(KeptError::Read)?,
+    };
+    let signed: SignedDocument = wire::decode(&bytes, KEPT_MAX).map_err(KeptError::Decode)?;
+    signed.verify(genesis).map(Some).map_err(KeptError::Verify)
+}
 
 /// The newest verified document of a process, and some before it.
 #[derive(Debug)]
@@ -49,35 +94,42 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory kept below `dir`, empty if there is none. One that does not verify is
-    /// left alone and said so: a document is fetched again at no loss.
+    /// Opens the directory kept below `dir`, empty if there is none. What cannot be used is said so
+    /// and left behind: a document is fetched again at no loss.
     ///
     /// # Errors
     ///
     /// When what is kept is another network's: the data below `dir` belongs to that one.
     pub fn open(dir: &Path, genesis: Arc<Genesis>) -> Result<Self, FileError> {
-        let path = dir.join(DOCUMENT_FILE);
-        let kept = std::fs::read(&path).ok();
-        let signed =
-            kept.and_then(|bytes| wire::decode::<SignedDocument>(&bytes, 2 * DIRECTORY_MAX).ok());
-        let document = match signed.map(|signed| signed.verify(&genesis)) {
-            Some(Ok(document)) => Some(Arc::new(document)),
-            Some(Err(VerifyError::Network { found })) => {
-                let text = format!(
-                    "what is kept here is of network {found}, and network.toml of another; put \
-                     back the file of that network, or choose another directory"
-                );
-                return Err(FileError::Content { path, text });
-            }
-            Some(Err(error)) => {
-                tracing::warn!(%error, "the kept directory is not used");
+        let document = match read_kept(dir, &genesis) {
+            Err(error) if error.is_of_another_network() => return Err(error.at(dir, OTHER_NETWORK)),
+            Err(error) => {
+                tracing::warn!(%error, "the kept directory is not used, and is fetched anew");
                 None
             }
-            None => None,
+            Ok(document) => document,
         };
+        Ok(Self::holding(dir, genesis, document))
+    }
+
+    /// The same for an authority, which must not begin the chain again where it has signed already.
+    ///
+    /// # Errors
+    ///
+    /// When what is kept cannot be used.
+    pub fn open_signed_here(dir: &Path, genesis: Arc<Genesis>) -> Result<Self, FileError> {
+        let document = read_kept(dir, &genesis).map_err(|error| {
+            let hint = if error.is_of_another_network() { OTHER_NETWORK } else { SIGNED_HERE };
+            error.at(dir, hint)
+        })?;
+        Ok(Self::holding(dir, genesis, document))
+    }
+
+    fn holding(dir: &Path, genesis: Arc<Genesis>, document: Option<VerifiedDocument>) -> Self {
+        let document = document.map(Arc::new);
         let recent = Mutex::new(document.iter().cloned().collect());
         let (newest, _) = watch::channel(document);
-        Ok(Self { genesis, dir: dir.to_path_buf(), newest, recent })
+        Self { genesis, dir: dir.to_path_buf(), newest, recent }
     }
 
     /// The network's genesis.
@@ -194,5 +246,68 @@ impl Directory {
                 height: newest.map_or(0, |newest| newest.document().height),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use enjambre_protocol::crypto::SecretKey;
+    use enjambre_protocol::directory::agreement::{AgreementEvent, AgreementMachine};
+    use enjambre_protocol::directory::{AuthorityEntry, Params};
+    use enjambre_protocol::time::{Instant, Timestamp};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    /// A network of one authority, and its first document.
+    fn decided() -> Result<(Arc<Genesis>, SignedDocument), Box<dyn std::error::Error>> {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let id = AuthorityId::from_bytes(*key.public().as_bytes());
+        let authorities = vec![AuthorityEntry { id, addresses: Vec::new() }];
+        let genesis = Arc::new(Genesis::new(1, authorities, Params::devnet())?);
+        let clock = Timestamp::from_millis(1);
+        let mut machine =
+            AgreementMachine::new(Arc::clone(&genesis), key, None, Instant::START, clock)?;
+        machine.handle_timeout(Instant::START, clock, &mut StdRng::seed_from_u64(1));
+        let decided = std::iter::from_fn(|| machine.poll_event()).find_map(|event| match event {
+            AgreementEvent::Decided { document, .. } => Some(document),
+            _ => None,
+        });
+        Ok((genesis, decided.ok_or("nothing was decided")?))
+    }
+
+    #[test]
+    fn kept_document_of_no_use_is_left_by_a_node_and_stops_an_authority() -> Outcome {
+        let (genesis, signed) = decided()?;
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path();
+        let kept =
+            |bytes: &[u8]| -> Result<(u64, Result<u64, String>), Box<dyn std::error::Error>> {
+                std::fs::write(dir.join(DOCUMENT_FILE), bytes)?;
+                let node = Directory::open(dir, Arc::clone(&genesis))?.height();
+                let authority = Directory::open_signed_here(dir, Arc::clone(&genesis));
+                let authority = authority.map(|directory| directory.height());
+                Ok((node, authority.map_err(|error| error.to_string())))
+            };
+        assert_eq!(kept(&wire::encode(&signed))?, (1, Ok(1)));
+        let mut old = signed.clone();
+        old.document[0] = 1;
+        for (bytes, said) in [
+            (wire::encode(&old), "version 1, and this program reads version 2"),
+            (wire::encode(&signed)[..9].to_vec(), "no document"),
+            (Vec::new(), "no document"),
+        ] {
+            let (node, authority) = kept(&bytes)?;
+            assert_eq!(node, 0);
+            let refused = authority.err().unwrap_or_default();
+            let told = refused.contains(said) && refused.contains("put back a good copy");
+            assert!(told && refused.contains(DOCUMENT_FILE), "{refused}");
+        }
+        std::fs::remove_file(dir.join(DOCUMENT_FILE))?;
+        assert_eq!(Directory::open_signed_here(dir, genesis)?.height(), 0);
+        Ok(())
     }
 }

@@ -58,10 +58,15 @@ pub(super) fn anchor_params(params: &Params) -> AnchorParams {
     AnchorParams { every: params.anchor_every.into(), adopt_within_ms }
 }
 
-/// Takes up a kept document; one that does not verify is fetched again.
+/// Takes up a kept document; one that cannot be used is said so and fetched again.
 pub(crate) fn restore(kept: Option<&[u8]>, genesis: &Genesis) -> Option<Arc<VerifiedDocument>> {
-    let signed: SignedDocument = wire::decode(kept?, KEPT_MAX).ok()?;
-    signed.verify(genesis).ok().map(Arc::new)
+    let signed = wire::decode::<SignedDocument>(kept?, KEPT_MAX).map_err(|error| told(&error));
+    let verified = signed.ok()?.verify(genesis).map_err(|error| told(&error));
+    verified.ok().map(Arc::new)
+}
+
+fn told(error: &dyn std::error::Error) {
+    tracing::warn!(%error, "a kept directory document is not used, and is fetched anew");
 }
 
 fn described(document: &VerifiedDocument) -> Anchor {
@@ -83,8 +88,10 @@ impl Documents {
         let params = anchor_params(&genesis.params);
         let mut machine = AnchorMachine::new(params, anchor.as_deref().map(described));
         let pending = kept.pending.as_deref().and_then(|bytes| {
-            let pending: KeptPending = wire::decode(bytes, KEPT_MAX).ok()?;
-            Some((pending.at, Arc::new(pending.document.verify(genesis).ok()?)))
+            let pending = wire::decode::<KeptPending>(bytes, KEPT_MAX);
+            let KeptPending { at, document } = pending.map_err(|error| told(&error)).ok()?;
+            let document = document.verify(genesis).map_err(|error| told(&error)).ok()?;
+            Some((at, Arc::new(document)))
         });
         if let Some((at, document)) = &pending {
             machine.restore_pending(now, described(document), *at);

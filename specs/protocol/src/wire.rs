@@ -43,7 +43,16 @@ pub const VERSION: u8 = 1;
 /// Never for the types of this crate: postcard fails only on sequences of unknown length and on
 /// types that refuse to be serialised, and there are none.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    encode_as(VERSION, value)
+}
+
+/// [`encode`] behind the version byte of a form that has changed on its own.
+///
+/// # Panics
+///
+/// Never for the types of this crate, see [`encode`].
+pub fn encode_as<T: Serialize + ?Sized>(version: u8, value: &T) -> Vec<u8> {
+    let mut out = vec![version];
     let body = postcard::to_allocvec(value);
     debug_assert!(body.is_ok(), "a wire type without an encoding");
     out.extend(body.unwrap_or_default());
@@ -52,12 +61,21 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 
 /// Reads a value that fills `bytes`, of which at most `limit` are accepted.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
+    decode_as(VERSION, bytes, limit)
+}
+
+/// Reads what [`encode_as`] wrote.
+pub fn decode_as<T: DeserializeOwned>(
+    version: u8,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<T, DecodeError> {
     if bytes.len() > limit {
         return Err(DecodeError::TooLong { len: bytes.len(), limit });
     }
     let (&found, body) = bytes.split_first().ok_or(DecodeError::Malformed)?;
-    if found != VERSION {
-        return Err(DecodeError::Version { found, expected: VERSION });
+    if found != version {
+        return Err(DecodeError::Version { found, expected: version });
     }
     match postcard::take_from_bytes(body) {
         Ok((value, [])) => Ok(value),

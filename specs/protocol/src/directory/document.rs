@@ -13,13 +13,25 @@ use crate::{crypto, wire};
 
 const LABEL: &str = "enjambre/document/1";
 
+/// The version byte of documents. 2: entries hold the declared capacity, and a descriptor counts
+/// near the time it was made only.
+const VERSION: u8 = 2;
+
 /// Why bytes are no document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
+    /// Written by another version.
+    #[error(
+        "the document is of version {found}, and this program reads version {VERSION}: update whichever is older"
+    )]
+    Version {
+        /// The version byte received.
+        found: u8,
+    },
     /// Not an encoding of a document.
     #[error(transparent)]
-    Decode(#[from] wire::DecodeError),
+    Decode(wire::DecodeError),
     /// Nodes out of order or listed twice, too many nodes, or a node without an address.
     #[error("the node list breaks its rules")]
     Nodes,
@@ -74,18 +86,27 @@ pub struct Document {
     pub swarms: SwarmState,
 }
 
+impl From<wire::DecodeError> for DocumentError {
+    fn from(error: wire::DecodeError) -> Self {
+        match error {
+            wire::DecodeError::Version { found, .. } => Self::Version { found },
+            other => Self::Decode(other),
+        }
+    }
+}
+
 impl Document {
     /// What the first document names as its predecessor.
     pub const NO_PREDECESSOR: Digest = Digest::from_bytes([0; 32]);
 
     /// The bytes that are signed.
     pub fn encode(&self) -> Vec<u8> {
-        wire::encode(self)
+        wire::encode_as(VERSION, self)
     }
 
     /// Reads the bytes of a document and checks its own order and bounds.
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let document: Self = wire::decode(bytes, DIRECTORY_MAX)?;
+        let document: Self = wire::decode_as(VERSION, bytes, DIRECTORY_MAX)?;
         let ascending = document.nodes.windows(2).all(|pair| pair[0].id < pair[1].id);
         let addressed = |node: &NodeEntry| (1..=ADDRESSES_MAX).contains(&node.addresses.len());
         if document.nodes.len() > NODES_MAX || !ascending || !document.nodes.iter().all(addressed) {

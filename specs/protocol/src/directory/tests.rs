@@ -302,6 +302,17 @@ fn document_of_another_network_is_refused() {
 }
 
 #[test]
+fn document_of_an_older_version_is_refused_by_its_version() {
+    let world = world_of_twelve(1);
+    let mut old = world.chain[0].signed().clone();
+    assert_eq!(old.document[0], 2);
+    old.document[0] = 1;
+    let refused = old.verify(&world.genesis).unwrap_err();
+    assert_eq!(refused, VerifyError::Document(DocumentError::Version { found: 1 }));
+    assert!(refused.to_string().contains("version 1, and this program reads version 2"));
+}
+
+#[test]
 fn difference_gives_the_exact_later_document_and_only_from_its_base() {
     let mut world = world_of_twelve(4);
     let news = world.descriptor(13, 1000, NodeState::Active);

@@ -103,6 +103,8 @@ fn must_fail(world: &World) -> Value {
     json!([
         { "what": "signed", "name": "a byte of the beacon changed", "error": "signature",
           "bytes": changed(&|signed| signed.document[BEACON_AT] ^= 1) },
+        { "what": "signed", "name": "version 1", "error": "document",
+          "bytes": changed(&|signed| signed.document[0] = 1) },
         { "what": "signed", "name": "the last byte missing", "error": "document",
           "bytes": changed(&|signed| signed.document.truncate(signed.document.len() - 1)) },
         { "what": "signed", "name": "a byte more", "error": "document",
@@ -292,7 +294,7 @@ fn refusal(case: &Value, genesis: &Genesis, first: &VerifiedDocument) -> Option<
 fn what_must_fail_in_the_vectors_is_refused_as_they_say() {
     let (value, genesis, first) = stored();
     let cases = value["must_fail"].as_array().unwrap();
-    assert_eq!(cases.len(), 14);
+    assert_eq!(cases.len(), 15);
     for case in cases {
         let refused = refusal(case, &genesis, &first);
         assert_eq!(refused, case["error"].as_str(), "{}", case["name"]);

@@ -17,7 +17,7 @@ mod status;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 /// The service node and the directory authority of an Enjambre network.
@@ -124,7 +124,14 @@ impl CliError {
         } else {
             what
         };
-        Self::failed(kind, format!("{error:#}"))
+        Self::failed(kind, with_causes(error))
+    }
+
+    /// A file that was named on the command line is not what it should be: exit code 2.
+    pub(crate) fn named_file(error: crate::files::FileError) -> Self {
+        use crate::files::FileError as E;
+        let code = if matches!(error, E::Missing { .. } | E::Content { .. }) { 2 } else { 1 };
+        Self { code, ..error.into() }
     }
 
     fn report(&self, json: bool) -> ExitCode {
@@ -137,6 +144,18 @@ impl CliError {
         }
         ExitCode::from(self.code)
     }
+}
+
+/// An error and its causes, each said once: many sentences name their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.contains(&cause) {
+            let joint = if said.is_empty() { "" } else { ": " };
+            said = format!("{said}{joint}{cause}");
+        }
+    }
+    said
 }
 
 /// One sentence is one line that hides nothing and controls no terminal, whatever a library said or a
@@ -174,6 +193,7 @@ impl From<crate::devnet::DevnetError> for CliError {
             E::NotRunning { .. } | E::Running { .. } => "state",
             E::Other { .. } => "other",
             E::Busy { .. } => return Self::later("busy", error),
+            E::Size | E::Genesis(_) => return Self::usage(error),
             _ => "devnet",
         };
         Self::failed(kind, error)
@@ -215,7 +235,21 @@ fn refuse(error: &clap::Error) -> ExitCode {
         }
         _ => said.join(" ").trim_start_matches("error: ").to_owned(),
     };
-    CliError::usage(format!("{said}; see `enjambre-node --help`")).report(json)
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    CliError::usage(format!("{said}; see `{} --help`", command_named(words))).report(json)
+}
+
+/// The command that the words name, as far as they name one.
+fn command_named(words: impl Iterator<Item = String>) -> String {
+    let root = Cli::command();
+    let (mut at, mut name) = (&root, root.get_name().to_owned());
+    // What stands before the last word of a command takes no value.
+    for word in words.filter(|word| !word.starts_with('-')) {
+        let Some(next) = at.find_subcommand(&word) else { break };
+        name = format!("{name} {word}");
+        at = next;
+    }
+    name
 }
 
 fn dispatch(command: Command, json: bool) -> Result<(), CliError> {
@@ -250,6 +284,18 @@ pub(crate) fn init_log_from(level: &str) {
     let _ = log.with_env_filter(filter).with_ansi(false).try_init();
 }
 
+/// Says on standard error what a person who waits wants to know.
+pub(crate) fn tell(json: bool, event: &str, text: &str) {
+    use std::io::Write;
+    let mut err = std::io::stderr().lock();
+    // A closed pipe is no failure of ours.
+    let _ = if json {
+        writeln!(err, "{}", json!({"event": event, "text": sentence(text)}))
+    } else {
+        writeln!(err, "enjambre-node: {}", sentence(text))
+    };
+}
+
 /// Prints one line of JSON, or `text` for people.
 pub(crate) fn answer(json: bool, value: &serde_json::Value, text: &str) {
     use std::io::Write;
@@ -260,7 +306,31 @@ pub(crate) fn answer(json: bool, value: &serde_json::Value, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[test]
+    fn cause_is_said_once() {
+        use anyhow::Context;
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let named = crate::files::FileError::Io { path: "f".into(), source: missing() };
+        let error = Err::<(), _>(named).context("node-01").unwrap_err();
+        let said = with_causes(&error);
+        assert!(said.starts_with("node-01: f cannot be used"), "{said}");
+        assert_eq!(said.matches(&missing().to_string()).count(), 1, "{said}");
+        let unnamed = Err::<(), _>(missing()).context("node-01").unwrap_err();
+        assert_eq!(with_causes(&unnamed), format!("node-01: {}", missing()));
+    }
+
+    #[test]
+    fn command_is_named_as_far_as_the_words_go() {
+        let named = |words: &str| command_named(words.split_whitespace().map(str::to_owned));
+        assert_eq!(named(""), "enjambre-node");
+        assert_eq!(named("fly"), "enjambre-node");
+        assert_eq!(named("--json devnet up --dir status"), "enjambre-node devnet up");
+        assert_eq!(named("key export f"), "enjambre-node key export");
+    }
 
     #[test]
     fn sentence_is_one_line_without_control_characters_and_ends() {

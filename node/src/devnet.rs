@@ -83,15 +83,19 @@ struct List {
 }
 
 impl Devnet {
-    /// Lays out the directories, keys and settings of a new devnet, and starts nothing. Holds its lock.
-    pub fn create(config: &DevnetConfig) -> Result<Self, DevnetError> {
+    /// Lays out the directories, keys and settings of a new devnet, and starts nothing. Holds its
+    /// lock, and calls `waits` once if another command holds it. What was cut off before goes on with
+    /// the keys that it drew.
+    pub fn create(config: &DevnetConfig, waits: impl FnOnce()) -> Result<Self, DevnetError> {
         let count = config.nodes + config.authorities;
         if config.authorities == 0 || config.authorities > 31 || count > PROCESSES_MAX {
             return Err(DevnetError::Size);
         }
+        // Parameters that make no network are refused before anything is written.
+        config.params.check()?;
         files::check_writable(&config.dir)?;
         let dir = fs::canonicalize(&config.dir).map_err(system("the devnet's directory"))?;
-        let lock = Some(lock(&dir)?);
+        let lock = Some(lock(&dir, waits)?);
         if dir.join(LIST_FILE).exists() {
             return Err(DevnetError::Exists { dir: config.dir.clone() });
         }
@@ -132,10 +136,11 @@ impl Devnet {
         Ok(Self { dir, processes: list.processes, lock: None })
     }
 
-    /// Opens the devnet of a directory to change it; waits until no other command does.
-    pub fn open_locked(dir: &Path) -> Result<Self, DevnetError> {
+    /// Opens the devnet of a directory to change it; calls `waits` once if another command does, and
+    /// waits until none does.
+    pub fn open_locked(dir: &Path, waits: impl FnOnce()) -> Result<Self, DevnetError> {
         // Without a list there is nothing to lock, and no file is to be left behind.
-        let lock = Some(lock(&Self::open(dir)?.dir)?);
+        let lock = Some(lock(&Self::open(dir)?.dir, waits)?);
         // Read again: it may have changed while this waited.
         Ok(Self { lock, ..Self::open(dir)? })
     }
@@ -207,7 +212,7 @@ impl Devnet {
         let name = format!("{prefix}-{index:02}");
         let dir = self.dir.join(&name);
         fs::create_dir_all(&dir).map_err(system(dir.display().to_string()))?;
-        let key = files::create_key(&dir.join(KEY_FILE), kind)?;
+        let key = files::load_or_create_key(&dir.join(KEY_FILE), kind)?;
         let id = NodeId::from_bytes(*key.public().as_bytes()).to_string();
         let (address, http) = free_addresses(self.processes.len())?;
         Ok(Process { name, role, id, pid: 0, started: 0, address, http, dir })
@@ -313,11 +318,13 @@ impl Devnet {
     }
 }
 
-/// Takes the lock of a devnet's directory; a command that holds it ends within seconds.
-fn lock(dir: &Path) -> Result<File, DevnetError> {
+/// Takes the lock of a devnet's directory; a command that holds it ends within seconds. Calls `waits`
+/// when it is not free at once.
+fn lock(dir: &Path, waits: impl FnOnce()) -> Result<File, DevnetError> {
     let path = dir.join(LOCK_FILE);
     let file = File::create(&path).map_err(system(path.display().to_string()))?;
     let deadline = Instant::now() + LOCK_WITHIN;
+    let mut waits = Some(waits);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -327,7 +334,12 @@ fn lock(dir: &Path) -> Result<File, DevnetError> {
             Err(fs::TryLockError::WouldBlock) if Instant::now() > deadline => {
                 return Err(DevnetError::Busy { dir: dir.to_path_buf() });
             }
-            Err(fs::TryLockError::WouldBlock) => std::thread::park_timeout(LOOK_EVERY),
+            Err(fs::TryLockError::WouldBlock) => {
+                if let Some(waits) = waits.take() {
+                    waits();
+                }
+                std::thread::park_timeout(LOOK_EVERY);
+            }
         }
     }
 }
@@ -353,4 +365,48 @@ fn free_addresses(index: usize) -> Result<(SocketAddr, SocketAddr), DevnetError>
     free(own)
         .or_else(|_| free(Ipv4Addr::LOCALHOST))
         .map_err(system("finding a free port on loopback"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    fn config(dir: &Path) -> DevnetConfig {
+        DevnetConfig {
+            dir: dir.to_path_buf(),
+            nodes: 2,
+            authorities: 1,
+            params: Params::devnet(),
+            storage: ByteSize::from_bytes(1),
+        }
+    }
+
+    #[test]
+    fn making_that_was_cut_off_goes_on_with_the_keys_it_drew() -> Outcome {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path();
+        // A file in the place of the second node's folder ends the making there.
+        fs::write(dir.join("node-02"), "")?;
+        assert!(Devnet::create(&config(dir), || {}).is_err());
+        assert!(!Devnet::is_there(dir));
+        let key = fs::read(dir.join("authority-01").join(KEY_FILE))?;
+        fs::remove_file(dir.join("node-02"))?;
+        let devnet = Devnet::create(&config(dir), || {})?;
+        assert_eq!(devnet.processes().len(), 3);
+        assert_eq!(fs::read(dir.join("authority-01").join(KEY_FILE))?, key);
+        Ok(())
+    }
+
+    #[test]
+    fn parameters_that_make_no_network_leave_nothing_behind() -> Outcome {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path().join("d");
+        let mut config = config(&dir);
+        config.params.epoch_ms = 1;
+        assert!(matches!(Devnet::create(&config, || {}), Err(DevnetError::Genesis(_))));
+        assert!(!dir.exists());
+        Ok(())
+    }
 }

@@ -35,8 +35,8 @@ pub enum FileError {
         /// What to do.
         hint: &'static str,
     },
-    /// A key is in its place already, and would be lost.
-    #[error("{} exists already; a key is never overwritten, choose another place", path.display())]
+    /// Something is in its place already, and would be lost.
+    #[error("{} exists already, and is never overwritten; choose another place", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -101,12 +101,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&partial, path)?;
-        match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?.sync_all(),
-            Some(_) | None => Ok(()),
-        }
+        sync_place(path)
     };
     write().map_err(FileError::io(path))
+}
+
+/// Makes a file's name durable.
+fn sync_place(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Reads a network file and checks it.
@@ -181,14 +184,59 @@ pub fn write_key(path: &Path, kind: KeyPurpose, key: &SecretKey) -> Result<(), F
     write_private(path, KeyFile::new(kind, key.clone()).encode().as_bytes())
 }
 
-/// Writes a file that only its owner may read; never over another one.
+/// Reads a key, or draws and writes it if there is none.
+pub fn load_or_create_key(path: &Path, kind: KeyPurpose) -> Result<SecretKey, FileError> {
+    if path.exists() { load_key(path, kind) } else { create_key(path, kind) }
+}
+
+/// Writes a whole file that only its owner may read; never over another one. A crash leaves the
+/// file or nothing of that name.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = opened.map_err(|source| match source.kind() {
+    let partial = partial_of(path);
+    let write = || -> io::Result<()> {
+        if path.try_exists()? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        remove(&partial)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if let Err(error) = written.and_then(|()| rename_to_free(&partial, path)) {
+            remove(&partial)?;
+            return Err(error);
+        }
+        sync_place(path)
+    };
+    write().map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => FileError::Exists { path: path.to_path_buf() },
         _ => FileError::Io { path: path.to_path_buf(), source },
-    })?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(FileError::io(path))
+    })
+}
+
+/// Where this process writes a file before it has its name.
+fn partial_of(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    partial.into()
+}
+
+/// Removes a file if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// Renames a file unless there is one of the new name. Where the disk's format knows no such
+/// rename, the look before it has to do.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Reads a key that only its owner may read.
@@ -235,6 +283,33 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
         assert!(matches!(load_key(&path, KeyPurpose::Node), Err(FileError::Permissions { .. })));
         assert!(matches!(load_identity(&path), Err(FileError::Permissions { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn private_file_is_whole_or_not_there_and_takes_no_other_place()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("key");
+        let partial = partial_of(&path);
+        // What a crash left of a process with the same number.
+        fs::write(&partial, "half")?;
+        write_private(&path, b"whole")?;
+        assert_eq!(fs::read(&path)?, b"whole");
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+        assert!(!partial.exists());
+        assert!(matches!(write_private(&path, b"other"), Err(FileError::Exists { .. })));
+        assert_eq!(fs::read(&path)?, b"whole");
+        // A write that fails leaves nothing of that name.
+        let second = dir.path().join("second");
+        fs::create_dir(partial_of(&second))?;
+        assert!(matches!(write_private(&second, b"x"), Err(FileError::Io { .. })));
+        assert!(!second.exists());
+        // One that comes in between is kept.
+        fs::write(&partial, "late")?;
+        let late = rename_to_free(&partial, &path).err().map(|error| error.kind());
+        assert_eq!(late, Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(fs::read(&path)?, b"whole");
         Ok(())
     }
 

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use enjambre_protocol::crypto::SecretKey;
 use enjambre_protocol::directory::{AuthorityEntry, Genesis, Params};
 use enjambre_protocol::id::{AuthorityId, NodeId};
 use enjambre_protocol::identity::KeyPurpose;
@@ -120,10 +119,10 @@ impl Home {
         let lock = files::lock_directory(dir)?;
         let authority_dir = dir.join(AUTHORITY_DIR);
         let keys = [authority_dir.join(KEY_FILE), dir.join(FAMILY_FILE)];
-        begin(dir, &keys)?;
+        begin(dir)?;
         files::check_writable(&authority_dir)?;
         let [authority_key, family_key] = keys;
-        let key = load_or_create_key(&authority_key, KeyPurpose::Authority)?;
+        let key = files::load_or_create_key(&authority_key, KeyPurpose::Authority)?;
         let mut authority = settings(config.listen, 0, ByteSize::from_bytes(0));
         authority.advertise = advertised(config.advertise, authority.listen);
         let entry = AuthorityEntry {
@@ -132,7 +131,7 @@ impl Home {
         };
         let created = clock::now().as_millis();
         let genesis = Genesis::new(created, vec![entry], config.params.clone())?;
-        load_or_create_key(&family_key, KeyPurpose::Family)?;
+        files::load_or_create_key(&family_key, KeyPurpose::Family)?;
         files::write_atomic(&authority_dir.join(CONFIG_FILE), authority.to_toml().as_bytes())?;
         files::save_network(&authority_dir.join(NETWORK_FILE), &genesis)?;
         let mut home =
@@ -165,7 +164,7 @@ impl Home {
         while self.nodes.len() < count {
             let dir = self.dir.join(node_name(self.nodes.len()));
             files::check_writable(&dir)?;
-            let key = load_or_create_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
+            let key = files::load_or_create_key(&dir.join(KEY_FILE), KeyPurpose::Node)?;
             let node = NodeId::from_bytes(*key.public().as_bytes());
             let mut config = settings(self.authority.listen, self.nodes.len() + 1, storage);
             let advertise = self.authority.advertise.first().map(SocketAddr::ip);
@@ -231,22 +230,23 @@ impl Home {
 }
 
 /// Marks a directory as that of a network in the making. What lies there of an earlier making is taken up;
-/// keys of anything else are not.
-fn begin(dir: &Path, keys: &[PathBuf]) -> Result<(), FileError> {
+/// in the way of anything else nothing is written.
+fn begin(dir: &Path) -> Result<(), FileError> {
     let mark = dir.join(UNFINISHED_FILE);
     if mark.exists() {
         // Their settings say which nodes there are: those of the earlier making are not asked for yet.
         return (0..HOME_NODES_MAX)
             .try_for_each(|index| remove(&dir.join(node_name(index)).join(CONFIG_FILE)));
     }
-    if let Some(path) = keys.iter().find(|path| path.exists()) {
-        return Err(FileError::Exists { path: path.clone() });
+    let folders = (0..HOME_NODES_MAX).map(node_name).chain([AUTHORITY_DIR.to_owned()]);
+    let theirs = folders.flat_map(|folder| {
+        [KEY_FILE, CONFIG_FILE, NETWORK_FILE].map(|file| dir.join(&folder).join(file))
+    });
+    let mut all = theirs.chain([FAMILY_FILE, NETWORK_FILE].map(|file| dir.join(file)));
+    if let Some(path) = all.find(|path| path.exists()) {
+        return Err(FileError::Exists { path });
     }
     files::write_atomic(&mark, b"The making of this network was cut off; start it again.\n")
-}
-
-fn load_or_create_key(path: &Path, purpose: KeyPurpose) -> Result<SecretKey, FileError> {
-    if path.exists() { files::load_key(path, purpose) } else { files::create_key(path, purpose) }
 }
 
 /// Removes a file if it is there.
@@ -352,10 +352,10 @@ mod tests {
     fn nodes_of_a_making_that_was_cut_off_are_no_part_of_a_smaller_one() -> Outcome {
         let temp = tempfile::tempdir()?;
         let dir = temp.path();
-        // The network file comes last, and finds its place taken.
-        fs::create_dir(dir.join(NETWORK_FILE))?;
+        // The network file comes last, and finds the place that it is written in taken.
+        fs::create_dir(dir.join("network.partial"))?;
         assert!(Home::create(dir, &config(3)).is_err());
-        fs::remove_dir(dir.join(NETWORK_FILE))?;
+        fs::remove_dir(dir.join("network.partial"))?;
         drop(Home::create(dir, &config(1))?);
         assert_eq!(Home::open(dir)?.node_count(), 1);
         Ok(())
@@ -377,15 +377,26 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_something_else_are_not_taken_up_and_leave_no_mark() -> Outcome {
-        let temp = tempfile::tempdir()?;
-        let dir = temp.path();
-        files::create_key(&dir.join(FAMILY_FILE), KeyPurpose::Family)?;
-        for _ in 0..2 {
-            let refused = Home::create(dir, &config(1));
-            assert!(matches!(refused, Err(HomeError::File(FileError::Exists { .. }))));
+    fn files_of_something_else_are_not_taken_up_and_leave_no_mark() -> Outcome {
+        for name in [
+            "family.key",
+            "network.toml",
+            "authority/config.toml",
+            "node-01/identity.key",
+            "node-16/network.toml",
+        ] {
+            let temp = tempfile::tempdir()?;
+            let (dir, path) = (temp.path(), temp.path().join(name));
+            fs::create_dir_all(path.parent().unwrap_or(dir))?;
+            fs::write(&path, "of something else")?;
+            for _ in 0..2 {
+                let refused = Home::create(dir, &config(1)).err();
+                let exists = matches!(&refused, Some(HomeError::File(FileError::Exists { path: p })) if *p == path);
+                assert!(exists, "{name}: {refused:?}");
+            }
+            assert_eq!(fs::read(&path)?, b"of something else");
+            assert!(!dir.join(UNFINISHED_FILE).exists());
         }
-        assert!(!dir.join(UNFINISHED_FILE).exists());
         Ok(())
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn run(command: AuthorityCommand, json: bool) -> Result<(), CliError>
 
 /// Copies the network file into an authority's directory, if it is the one of its network.
 fn take_network(dir: &Path, path: &Path) -> Result<(), CliError> {
-    let genesis = files::load_network(path)?;
+    let genesis = files::load_network(path).map_err(CliError::named_file)?;
     let key = files::load_key(&dir.join(KEY_FILE), KeyPurpose::Authority)?;
     if genesis.index(&AuthorityId::from_bytes(*key.public().as_bytes())).is_none() {
         let text = format!(

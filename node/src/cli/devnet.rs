@@ -7,7 +7,7 @@ use clap::Subcommand;
 use enjambre_protocol::directory::Params;
 use serde_json::{Value, json};
 
-use super::{CliError, answer, network};
+use super::{CliError, answer, network, tell};
 use crate::config::ByteSize;
 use crate::devnet::{Devnet, DevnetConfig, DevnetError, Process, ProcessState, Role};
 
@@ -104,7 +104,7 @@ pub(crate) fn run(command: DevnetCommand, json: bool) -> Result<(), CliError> {
         DevnetCommand::Status { dir } => status(&dir, json),
         DevnetCommand::Add { dir } => add(&dir, json),
         DevnetCommand::Down { dir } => {
-            Devnet::open_locked(&dir)?.down()?;
+            Devnet::open_locked(&dir, || waits(&dir, json))?.down()?;
             answer(json, &json!({"event": "down"}), "The devnet is stopped.");
             Ok(())
         }
@@ -139,13 +139,19 @@ fn this_program() -> Result<PathBuf, CliError> {
     std::env::current_exe().map_err(|error| CliError::failed("system", error))
 }
 
+/// Says what a command waits for: silence would look like a fault.
+fn waits(dir: &Path, json: bool) {
+    let dir = dir.display();
+    tell(json, "waiting", &format!("another command is at work on {dir}: waiting for it to end"));
+}
+
 fn signal(
     named: &Named,
     json: bool,
     done: &str,
     act: impl FnOnce(&mut Devnet, &str) -> Result<(), DevnetError>,
 ) -> Result<(), CliError> {
-    let mut devnet = Devnet::open_locked(&named.dir)?;
+    let mut devnet = Devnet::open_locked(&named.dir, || waits(&named.dir, json))?;
     act(&mut devnet, &named.name)?;
     let value = json!({"event": done, "name": named.name});
     answer(json, &value, &format!("{} is {done}.", named.name));
@@ -187,11 +193,11 @@ impl Asked {
 }
 
 /// The stopped devnet of a directory, or a new one.
-fn take_up(dir: &Path, asked: &Asked) -> Result<Devnet, CliError> {
+fn take_up(dir: &Path, asked: &Asked, json: bool) -> Result<Devnet, CliError> {
     if !Devnet::is_there(dir) {
-        return Ok(Devnet::create(&asked.config(dir)?)?);
+        return Ok(Devnet::create(&asked.config(dir)?, || waits(dir, json))?);
     }
-    let devnet = Devnet::open_locked(dir)?;
+    let devnet = Devnet::open_locked(dir, || waits(dir, json))?;
     if devnet.is_up() {
         return Err(DevnetError::Exists { dir: dir.to_path_buf() }.into());
     }
@@ -206,14 +212,14 @@ fn up(dir: &Path, asked: &Asked, detach: bool, json: bool) -> Result<(), CliErro
     let program = this_program()?;
     // From here on a signal is noticed, so that nothing is left running.
     let stop = crate::run::StopSignal::install().map_err(|e| CliError::failed("system", e))?;
-    let mut devnet = take_up(dir, asked)?;
+    let mut devnet = take_up(dir, asked, json)?;
     let started = devnet.start_all(&program).map_err(CliError::from);
     // Others may kill, stop and add while this waits.
     devnet.unlock();
     let (height, members) = match started.and_then(|()| wait_ready(&mut devnet, &stop)) {
         Ok(ready) => ready,
         Err(error) => {
-            Devnet::open_locked(devnet.dir())?.down()?;
+            Devnet::open_locked(devnet.dir(), || waits(dir, json))?.down()?;
             return Err(error);
         }
     };
@@ -233,7 +239,7 @@ fn up(dir: &Path, asked: &Asked, detach: bool, json: bool) -> Result<(), CliErro
     }
     stop.wait();
     // The list may have changed since: processes were added, or started again.
-    Devnet::open_locked(devnet.dir())?.down()?;
+    Devnet::open_locked(devnet.dir(), || waits(dir, json))?.down()?;
     answer(json, &json!({"event": "down"}), "The devnet is stopped.");
     Ok(())
 }
@@ -313,7 +319,7 @@ fn status(dir: &Path, json: bool) -> Result<(), CliError> {
 }
 
 fn add(dir: &Path, json: bool) -> Result<(), CliError> {
-    let mut devnet = Devnet::open_locked(dir)?;
+    let mut devnet = Devnet::open_locked(dir, || waits(dir, json))?;
     let name = devnet.add(STORAGE)?;
     devnet.start(&this_program()?, &name)?;
     answer(json, &json!({"event": "started", "name": name}), &format!("{name} is started."));

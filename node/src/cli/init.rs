@@ -70,7 +70,8 @@ pub(crate) fn init(args: InitArgs, json: bool) -> Result<(), CliError> {
     let genesis = resolve_network(&args.network)?;
     let mut config = NodeConfig::new(args.listen, args.http, storage);
     config.advertise = args.advertise;
-    let family = args.family.map(|path| files::load_key(&path, KeyPurpose::Family)).transpose()?;
+    let family = args.family.map(|path| files::load_key(&path, KeyPurpose::Family));
+    let family = family.transpose().map_err(CliError::named_file)?;
     let id = make_directory(&args.dir, &genesis, config, family.as_ref())?;
     let exposed = !args.http.ip().is_loopback();
     let warning = if exposed {
@@ -126,5 +127,5 @@ pub(crate) fn resolve_network(text: &str) -> Result<Genesis, CliError> {
             .map_err(|error| CliError::later("network", error))?
             .map_err(|error| CliError::later("network", error));
     }
-    Ok(files::load_network(Path::new(text))?)
+    files::load_network(Path::new(text)).map_err(CliError::named_file)
 }

@@ -72,7 +72,7 @@ pub enum DevnetError {
         name: String,
     },
     /// The process runs.
-    #[error("{name} runs already")]
+    #[error("{name} runs already; to start it anew, `devnet kill {name}` first")]
     Running {
         /// The name.
         name: String,

@@ -14,13 +14,19 @@ use enjambre_protocol::link::Code;
 #[non_exhaustive]
 pub enum FetchError {
     /// No authority answered.
-    #[error("no authority of the network answers: {0}")]
+    #[error(
+        "no authority of the network answers ({0}); check that this machine is online, and try again later"
+    )]
     Ask(#[from] AskError),
     /// What came does not verify.
-    #[error("the document does not verify: {0}")]
+    #[error(
+        "the document does not verify ({0}); get the network file or card anew from whoever runs the network"
+    )]
     Verify(#[from] VerifyError),
     /// The network has no document yet.
-    #[error("the network has no document yet; its authorities may just have started")]
+    #[error(
+        "the network has no document yet; its authorities may just have started, so try again in a minute"
+    )]
     None,
 }
 

@@ -1,5 +1,8 @@
 //! A private network of processes: its list, its states, two commands at once.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::harness::{Temp, until};
@@ -62,6 +65,23 @@ fn wrong_names_and_states_are_told() {
     assert_eq!(devnet.words(), ["running", "running"]);
     devnet.0.refused(&["devnet", "status", "--dir", "e"]).is(1, "missing", &["devnet up --dir e"]);
     devnet.0.refused(&UP).is(1, "exists", &["runs already", "devnet down --dir d"]);
+}
+
+#[test]
+fn command_that_waits_for_another_says_so() {
+    let temp = Temp::new();
+    std::fs::create_dir(temp.path("d")).unwrap();
+    temp.write("d/devnet.json", "{\"processes\":[]}");
+    let lock = std::fs::File::create(temp.path("d/devnet.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut down = temp.command(&["devnet", "down", "--dir", "d"]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut lines = BufReader::new(down.stderr.take().unwrap());
+    lines.read_line(&mut said).unwrap();
+    assert_eq!(said, "enjambre-node: another command is at work on d: waiting for it to end\n");
+    drop(lock);
+    assert!(down.wait().unwrap().success());
 }
 
 #[test]

@@ -21,11 +21,16 @@ fn wrong_use_has_exit_code_2() {
     let temp = Temp::new();
     temp.write("net.toml", "");
     let init = ["init", "--dir", "n", "--network", "net.toml"];
-    let cases: [(&[&str], &str); 8] = [
+    let weak = format!("{}@127.0.0.1:9", "00".repeat(32));
+    let weak_key = ["network", "create", "--authority", &weak, "--out", "o"];
+    let cases: [(&[&str], &str); 11] = [
         (&[], "a command is missing"),
-        (&["devnet"], "a command is missing"),
+        (&["devnet"], "a command is missing; see `enjambre-node devnet --help`"),
         (&["fly"], "fly"),
-        (&["run"], "--dir"),
+        (&["run"], "see `enjambre-node run --help`"),
+        (&["init", "--dir", "n", "--listen", "x"], "see `enjambre-node init --help`"),
+        (&["devnet", "up", "--dir", "d", "--param", "epoch_ms=1"], "epoch_ms"),
+        (&weak_key, "no key that can sign"),
         (&["devnet", "up", "--dir", "d", "--epoch", "2"], "ms, s, min or h"),
         (&["network", "create", "--authority", "x", "--out", "o"], "KEY@ADDR:PORT"),
         (&[&init[..], &["--listen", "127.0.0.1:9", "--storage", "20"]].concat(), "20GB"),
@@ -44,12 +49,16 @@ fn network_file_must_be_there_whole_and_unchanged() {
         let listen = ["--listen", "127.0.0.1:9"];
         temp.refused(&[&["init", "--dir", "m", "--network", file][..], &listen].concat())
     };
-    init("none.toml").is(1, "file", &["none.toml does not exist", "whoever runs the network"]);
+    init("none.toml").is(2, "file", &["none.toml does not exist", "whoever runs the network"]);
     temp.write("words.toml", "network = 1\nthis is no file\n");
-    init("words.toml").is(1, "file", &["no network file", "line 2"]);
+    init("words.toml").is(2, "file", &["no network file", "line 2"]);
     let edited = temp.read("net.toml").replace("epoch_ms = 200", "epoch_ms = 201");
     temp.write("edited.toml", &edited);
-    init("edited.toml").is(1, "file", &["were changed", "get the file anew"]);
+    init("edited.toml").is(2, "file", &["were changed", "get the file anew"]);
+    let shown = temp.refused(&["network", "show", "--network", "words.toml"]);
+    shown.is(2, "file", &["no network file"]);
+    let words = ["authority", "run", "--dir", "a", "--network", "edited.toml"];
+    temp.refused(&words).is(2, "file", &["were changed"]);
     temp.write("n/network.toml", &edited);
     temp.refused(&RUN).is(1, "file", &["n/network.toml", "were changed"]);
     std::fs::remove_file(temp.path("n/network.toml")).unwrap();

@@ -101,8 +101,8 @@ fn family_must_be_a_key_and_its_consent_the_nodes_own() {
         let words = ["init", "--dir", "m", "--network", "net.toml", "--listen", "127.0.0.1:9"];
         temp.refused(&[&words[..], &["--family", family]].concat())
     };
-    init("a/identity.key").is(1, "file", &["enjambre family key 1"]);
-    init("none.key").is(1, "file", &["none.key does not exist"]);
+    init("a/identity.key").is(2, "file", &["enjambre family key 1"]);
+    init("none.key").is(2, "file", &["none.key does not exist"]);
     temp.node_with("one", "net.toml", &["--family", "family.key"]);
     temp.node_with("two", "net.toml", &["--family", "family.key"]);
     temp.write("one/config.toml", &temp.read("two/config.toml"));

@@ -146,6 +146,8 @@ fn key_must_be_private_whole_and_of_the_right_kind() {
     let text = temp.read("n/identity.key");
     temp.write("n/identity.key", text.trim_end().trim_end_matches(|c| c != '\n'));
     temp.refused(&RUN).is(1, "file", &["restore it from a backup"]);
+    temp.write("n/identity.key", "");
+    temp.refused(&RUN).is(1, "file", &["n/identity.key", "restore it from a backup"]);
     temp.write("n/identity.key", &temp.read("a/identity.key"));
     temp.refused(&RUN).is(1, "file", &["enjambre node key 1"]);
     std::fs::remove_file(&key).unwrap();

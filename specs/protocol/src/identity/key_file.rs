@@ -82,6 +82,9 @@ impl KeyFile {
     pub fn parse(text: &str, purpose: KeyPurpose) -> Result<Self, KeyFileError> {
         let mut lines = text.lines().map(str::trim_end);
         let expected = purpose.heading();
+        if text.trim().is_empty() {
+            return Err(KeyFileError::Damaged);
+        }
         if lines.next() != Some(expected) {
             return Err(KeyFileError::Heading { expected });
         }
@@ -140,6 +143,7 @@ mod tests {
         assert_eq!(parse(&text().replacen("07", "0x", 1)), Some(KeyFileError::Damaged));
         assert_eq!(parse(&format!("{}more\n", text())), Some(KeyFileError::Damaged));
         assert_eq!(parse("enjambre node key 1\n"), Some(KeyFileError::Damaged));
+        assert_eq!(parse(""), Some(KeyFileError::Damaged));
     }
 
     #[test]

@@ -85,11 +85,13 @@ impl JoinedNetwork {
 impl Client {
     /// Opens a home, making it where there is none. Reads no network.
     pub fn open(config: &ClientConfig) -> Result<Self, Error> {
+        // Before a home is made that nobody wants without it.
+        let network = config.network.as_deref().map(read_network_file).transpose()?;
         let home = Home::open(&config.home)?;
         let store = Arc::new(Store::open_home(home)?);
         let client = Self { store, deadline: DEADLINE, net: OnceCell::new() };
-        if let Some(path) = &config.network {
-            client.set_network(&read_network_file(path)?, OnOtherNetwork::Refuse)?;
+        if let Some(network) = network {
+            client.set_network(&network, OnOtherNetwork::Refuse)?;
         }
         Ok(client)
     }

@@ -28,7 +28,7 @@ use crate::mailbox::{Answers, Subject, SwarmError, Teller};
 use crate::net::{Keep, Kept, Net, NetError, Waits};
 use crate::store::{Change, ContactRow, MetaKey, Store, StoreError, StoredIdentity};
 use crate::system;
-use crate::types::{NetworkInfo, NewAccount};
+use crate::types::{NetworkInfo, NewAccount, Restored};
 
 /// How long a published identity stays. Renewed long before.
 const PUBLISHED_TTL: Ttl = Ttl::MAX;
@@ -212,7 +212,7 @@ impl Client {
 
     /// Makes the account of a phrase on this device and publishes its keys. The devices before it
     /// are off its list from then on.
-    pub async fn restore_account(&self, phrase: &RecoveryPhrase) -> Result<AccountId, Error> {
+    pub async fn restore_account(&self, phrase: &RecoveryPhrase) -> Result<Restored, Error> {
         let id = phrase.seed().key().id();
         let deadline = self.deadline();
         let net = self.net(deadline).await?;
@@ -224,7 +224,7 @@ impl Client {
         };
         let id = self.prepare_restored(phrase, previous.as_ref())?;
         self.publish(deadline).await?;
-        Ok(id)
+        Ok(Restored { id, was_known: previous.is_some() })
     }
 
     /// Stores the account's device list and newest bundle in its outbox.

@@ -268,7 +268,8 @@ impl Client {
         let save = options.save.as_deref();
         let is_idle = self.store().read(|view| {
             let files = save.is_some() && !view.files_due(system::now())?.is_empty();
-            Ok::<_, StoreError>(view.unread_count()? == 0 && !files)
+            let is_said = view.files_unshown()?.is_empty();
+            Ok::<_, StoreError>(view.unread_count()? == 0 && is_said && !files)
         })?;
         if is_idle {
             return Ok(shown);
@@ -287,8 +288,17 @@ impl Client {
             if shown.flow.is_break() {
                 return Ok(shown);
             }
-            self.store().write(|change| change.set_read(row.key, system::now()))?;
+            self.store().write(|change| {
+                for file in change.files(row.key)? {
+                    change.file_shown(file.key)?;
+                }
+                change.set_read(row.key, system::now())
+            })?;
             shown.count += 1;
+        }
+        shown.flow = self.tell_files(on_received)?;
+        if shown.flow.is_break() {
+            return Ok(shown);
         }
         if let Some(dir) = save {
             shown.flow = self.fetch_due(dir, FilesOf::All, on_received).await?;

@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::client::{JoinedNetwork, joined};
 use crate::error::Error;
 use crate::net::restore_document;
-use crate::store::{MetaKey, View};
+use crate::store::{FilesFrom, MetaKey, View};
 use crate::system;
 use crate::types::{DirectoryStatus, HomeStatus, LongHop, PathsStatus, SwarmStatus};
 
@@ -45,7 +45,8 @@ pub(crate) fn home_status(view: View<'_>) -> Result<HomeStatus, Error> {
         contact_count: view.contact_count()?,
         outgoing_count: view.outgoing_count()?,
         unread_count: view.unread_count()?,
-        file_count: view.file_count()?,
+        file_count: view.file_count(FilesFrom::Contacts)?,
+        stranger_file_count: view.file_count(FilesFrom::Strangers)?,
     })
 }
 

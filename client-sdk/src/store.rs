@@ -36,7 +36,7 @@ use zeroize::Zeroizing;
 
 pub use contacts::{CONTACTS_MAX, ContactRow, NewContact, StoredIdentity};
 pub use cursors::{Cursor, CursorKey};
-pub use files::{FileKey, FileRow, NewFile};
+pub use files::{FileKey, FileRow, FilesFrom, NewFile};
 pub use inbox::{InboxKey, InboxRow, NewInboxMessage, OwedReceipt};
 pub use meta::MetaKey;
 pub use outbox::{
@@ -60,6 +60,12 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// An empty file where a database was.
+    #[error(
+        "`enjambre.db` is empty: put back a copy of the home directory, or delete the directory if \
+         nothing was ever kept there"
+    )]
+    Empty,
     /// The key does not open the database, or the file is none.
     #[error("`store.key` does not open `enjambre.db`: put back the two that belong together")]
     WrongKey,
@@ -95,6 +101,7 @@ impl StoreError {
             Self::Sqlite(_) => Retry::Later,
             Self::WrongKey
             | Self::Newer { .. }
+            | Self::Empty
             | Self::NameTaken
             | Self::ContactsFull
             | Self::Damaged { .. } => Retry::Never,
@@ -118,7 +125,9 @@ impl From<StoreError> for Error {
             StoreError::Newer { .. } => ErrorKind::StoreNewer,
             StoreError::NameTaken => ErrorKind::NameTaken,
             StoreError::ContactsFull => ErrorKind::TooLarge,
-            StoreError::Damaged { .. } | StoreError::Sqlite(_) => ErrorKind::StoreFailed,
+            StoreError::Empty | StoreError::Damaged { .. } | StoreError::Sqlite(_) => {
+                ErrorKind::StoreFailed
+            }
         };
         Self::new(kind, error.to_string()).with_retry(error.retry()).with_source(error)
     }
@@ -178,6 +187,10 @@ impl Store {
             .and_then(|dir| dir.canonicalize().ok())
             .and_then(|dir| path.file_name().map(|name| dir.join(name)))
             .unwrap_or_else(|| path.to_path_buf());
+        // Who makes it has it written before others may open it, so none is empty for long.
+        if path.metadata().is_ok_and(|found| found.len() == 0) {
+            return Err(StoreError::Empty);
+        }
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
         // SQLCipher would write to standard error what is returned as an error anyway.

@@ -170,6 +170,16 @@ pub struct NewAccount {
     pub phrase: RecoveryPhrase,
 }
 
+/// An account that was brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Its id.
+    pub id: AccountId,
+    /// Whether its swarm had keys of it. Where it had none, the account was away for longer than they
+    /// are kept, or the words are those of another.
+    pub was_known: bool,
+}
+
 /// The account of a home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccountInfo {
@@ -268,8 +278,10 @@ pub struct HomeStatus {
     pub outgoing_count: u64,
     /// Messages received and not shown yet.
     pub unread_count: u64,
-    /// Files named in messages and not fetched yet.
+    /// Files of contacts that were not fetched yet.
     pub file_count: u64,
+    /// Files of others, which are not fetched before their senders are contacts.
+    pub stranger_file_count: u64,
 }
 
 /// A directory document as a home holds it.

@@ -3,7 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -184,6 +184,57 @@ fn wrong_use_exits_2_with_one_sentence() {
         let said = String::from_utf8(said.stderr).unwrap();
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
     }
+    for (arguments, help) in [
+        (&["dance"][..], "`enjambre --help`"),
+        (&["contact", "add", "--name"], "`enjambre contact add --help`"),
+        (&["--deadline", "5s", "account", "qr", "--gif", "x"], "`enjambre account qr --help`"),
+    ] {
+        let (_, error) = temp.error("ana", arguments);
+        assert!(error["text"].as_str().unwrap().ends_with(&format!("see {help}")), "{error}");
+    }
+}
+
+#[test]
+fn command_with_a_wrong_network_file_makes_no_home() {
+    let temp = Temp::new();
+    std::fs::write(temp.path("broken.toml"), "none").unwrap();
+    for file in ["broken.toml", "missing.toml"] {
+        let (_, error) = temp.error("ana", &["account", "show", "--network", file]);
+        assert!(error["text"].as_str().unwrap().contains(file), "{error}");
+        assert!(!temp.path("ana").exists(), "{file}");
+    }
+}
+
+#[test]
+fn command_that_waits_for_another_says_so_and_goes_on_when_it_is_done() {
+    let temp = Temp::new();
+    temp.with_account("ana");
+    let lock = std::fs::File::open(temp.path("ana/lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child = temp
+        .command("ana", &["status"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("enjambre: waiting for another command"), "{said}");
+    lock.unlock().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn empty_store_is_no_new_home() {
+    let temp = Temp::new();
+    temp.with_account("ana");
+    for name in ["enjambre.db", "enjambre.db-wal", "enjambre.db-shm"] {
+        let _ = std::fs::remove_file(temp.path("ana").join(name));
+    }
+    std::fs::write(temp.path("ana/enjambre.db"), "").unwrap();
+    let (code, error) = temp.error("ana", &["account", "show"]);
+    assert_eq!((code, error["kind"].as_str()), (1, Some("store-failed")));
+    assert!(error["text"].as_str().unwrap().contains("is empty"), "{error}");
 }
 
 #[test]

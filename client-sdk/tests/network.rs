@@ -125,7 +125,11 @@ fn message_to_an_account_without_keys_waits_until_they_are_published() {
 
     let file = network.path("words.txt");
     std::fs::write(&file, words).unwrap();
-    let restored = network.user("ben", &["account", "restore", "--phrase-file", path(&file)]);
+    let restore = ["account", "restore", "--phrase-file", path(&file)];
+    let restored = network.command("ben").args(restore).output().unwrap();
+    let told = String::from_utf8(restored.stderr).unwrap();
+    assert!(told.contains("knew no keys") && told.lines().count() == 1, "{told}");
+    let restored: Value = serde_json::from_slice(&restored.stdout).unwrap();
     assert_eq!(restored["id"], *ben);
     // Every later command tries again what is due; nobody has to send anew.
     until("the message that waited is stored", || {
@@ -133,6 +137,9 @@ fn message_to_an_account_without_keys_waits_until_they_are_published() {
         network.user("ana", &["status", text(&sent["id"])])["state"] == "stored"
     });
     assert_eq!(network.receive("ben"), ["Are you there?"]);
+    // Elsewhere the same words are known.
+    let again = network.command("ben again").args(restore).output().unwrap();
+    assert_eq!((again.status.code(), again.stderr), (Some(0), Vec::new()));
 }
 
 #[test]

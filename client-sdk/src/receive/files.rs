@@ -6,6 +6,7 @@
 //!   choice when the receiver reads.
 //! - *Bounded*: a file that cannot be had is tried [`FETCH_TRIES`] times, ever more seldom, and every
 //!   failure is told once.
+//! - *Kept*: what was fetched of a file of which parts could not be had is not fetched again.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enjambre_protocol::envelope::FileRef;
+use enjambre_protocol::envelope::{ChunkId, FileRef};
 use enjambre_protocol::mailbox::{Call, ChunkHash, MailboxError, Reply};
 use enjambre_protocol::onion::SizeClass;
 use enjambre_protocol::path::IsolationKey;
@@ -22,14 +23,13 @@ use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
 use tokio::task::JoinSet;
 
-use super::saving;
-use crate::account::Account;
+use super::saving::{self, SaveError};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::SwarmError;
 use crate::net::{Net, NetError, Waits};
-use crate::store::{FileKey, FileRow, InboxKey, InboxRow, StoreError, View};
+use crate::store::{Change, FileKey, FileRow, InboxKey, InboxRow, StoreError, View};
 use crate::system;
 use crate::types::{FetchedFile, Received, ReceivedFile, ReceivedMessage};
 
@@ -41,6 +41,9 @@ const FETCH_PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest such pause.
 const FETCH_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a file is left that could not be written here.
+pub(super) const UNWRITTEN_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tries to fetch a file: 14 within two days, then one a day until its chunks must have expired.
 const FETCH_TRIES: u32 = 27;
@@ -63,14 +66,8 @@ enum Missed {
     Failed(Error),
 }
 
-impl From<Error> for Missed {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<SwarmError> for Missed {
-    fn from(error: SwarmError) -> Self {
+impl<E: Into<Error>> From<E> for Missed {
+    fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -145,8 +142,34 @@ fn fetched(view: View<'_>, key: FileKey) -> Result<Option<FetchedFile>, StoreErr
 }
 
 impl Client {
+    /// Says what became of files of messages that were shown, as far as that was not said.
+    pub(super) fn tell_files(
+        &self,
+        on_received: &mut impl FnMut(Received<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        for file in self.store().read(|view| view.files_unshown())? {
+            if self.tell(file.key, on_received)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn tell(
+        &self,
+        key: FileKey,
+        on_received: &mut impl FnMut(Received<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let told = self.store().read(|view| fetched(view, key))?;
+        if told.is_some_and(|file| on_received(Received::File(&file)).is_break()) {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.store().write(|change| change.file_shown(key))?;
+        Ok(ControlFlow::Continue(()))
+    }
+
     /// Fetches files of contacts whose time has come, and says of each what became of it. What could
-    /// not be begun in time is left to a later call; what cannot be written is the caller's to mend.
+    /// not be begun in time is left to a later call.
     pub(super) async fn fetch_due(
         &self,
         dir: &Path,
@@ -162,8 +185,7 @@ impl Client {
                 break;
             }
             self.fetch(&file, dir, deadline).await?;
-            let told = self.store().read(|view| fetched(view, file.key))?;
-            if told.is_some_and(|file| on_received(Received::File(&file)).is_break()) {
+            if self.tell(file.key, on_received)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -171,68 +193,125 @@ impl Client {
     }
 
     /// Fetches a file and saves it, or takes note of why not.
-    async fn fetch(&self, row: &FileRow, dir: &Path, deadline: Deadline) -> Result<(), Error> {
+    pub(super) async fn fetch(
+        &self,
+        row: &FileRow,
+        dir: &Path,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
         if let Some(path) = saving::found(row) {
             return Ok(self.store().write(|change| change.file_saved(row.key, &path))?);
         }
         let reference: Option<FileRef> =
             wire::decode(&row.file.reference, row.file.reference.len()).ok();
-        let account = self.own_account()?;
         let content = async {
             let reference = reference.as_ref();
             let reference = reference
                 .ok_or_else(|| Missed::Unfit("its list of parts is damaged".to_owned()))?;
-            let net = self.net(deadline).await?;
-            fetch_file(&net, &account, reference, deadline).await
+            self.fetch_content(row.key, reference, deadline).await
         };
-        match content.await {
-            Ok(content) => saving::save(self.store(), row, dir, &content).map(|_| ()),
-            Err(missed) => {
-                let expires = reference.as_ref().map(FileRef::expires);
-                let Consequence { reason, next_try } =
-                    missed.consequence(row.tries, expires, system::now());
-                tracing::warn!(%reason, "a file was not fetched");
-                Ok(self.store().write(|change| change.file_failed(row.key, &reason, next_try))?)
-            }
+        let missed = match content.await {
+            Ok(content) => match saving::save(self.store(), row, dir, &content) {
+                Ok(_) => return Ok(()),
+                Err(SaveError::Store(error)) => return Err(error.into()),
+                Err(SaveError::Unwritable(error)) => {
+                    let reason = format!("{error}; tried again after {UNWRITTEN_PAUSE:?}");
+                    tracing::warn!(%reason, "a file was not written");
+                    let next = system::now().saturating_add(UNWRITTEN_PAUSE);
+                    let unwritten =
+                        |change: Change<'_>| change.file_unwritten(row.key, &reason, next);
+                    return Ok(self.store().write(unwritten)?);
+                }
+            },
+            Err(missed) => missed,
+        };
+        let expires = reference.as_ref().map(FileRef::expires);
+        let Consequence { reason, next_try } =
+            missed.consequence(row.tries, expires, system::now());
+        tracing::warn!(%reason, "a file was not fetched");
+        Ok(self.store().write(|change| change.file_failed(row.key, &reason, next_try))?)
+    }
+
+    /// Fetches the chunks of a file that are not kept from a try before, and puts the file together.
+    /// If one cannot be had, those that came are kept.
+    async fn fetch_content(
+        &self,
+        key: FileKey,
+        reference: &FileRef,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, Missed> {
+        let own = self.own_account()?.id().to_bytes();
+        let kept = self.store().read(|view| view.file_parts(key))?;
+        let mut chunks: BTreeMap<usize, Vec<u8>> = kept.into_iter().collect();
+        // What does not fit is as good as not there.
+        chunks.retain(|index, chunk| {
+            let id = reference.chunks().get(*index);
+            id.is_some_and(|id| *ChunkHash::of(chunk).as_bytes() == *id.as_bytes())
+        });
+        let all = reference.chunks().iter().copied().enumerate();
+        let missing: Vec<_> = all.filter(|(index, _)| !chunks.contains_key(index)).collect();
+        let (fetched, failure) = if missing.is_empty() {
+            (Vec::new(), None)
+        } else {
+            let net = self.net(deadline).await?;
+            let fetch = |id: ChunkId| {
+                let (net, hash) = (Arc::clone(&net), ChunkHash::from_bytes(*id.as_bytes()));
+                async move { fetch_chunk(&net, &own, hash, deadline).await.map_err(Error::from) }
+            };
+            fetch_all(missing, fetch).await
+        };
+        if let Some(error) = failure {
+            self.store().write(|change| {
+                fetched
+                    .iter()
+                    .try_for_each(|(part, chunk)| change.keep_file_part(key, *part, chunk))
+            })?;
+            return Err(error.into());
         }
+        chunks.extend(fetched);
+        let network = self.network()?.network();
+        let mut content = Vec::new();
+        for (index, chunk) in &chunks {
+            let piece = reference
+                .open_chunk(&network, *index, chunk)
+                .map_err(|error| Missed::Unfit(error.to_string()))?;
+            content.extend(piece);
+        }
+        if content.len() as u64 == reference.size() {
+            return Ok(content);
+        }
+        Err(Missed::Unfit("it is not whole: ask its sender to send it again".to_owned()))
     }
 }
 
-/// Fetches every chunk of a file and puts the file together.
-async fn fetch_file(
-    net: &Arc<Net>,
-    account: &Account,
-    reference: &FileRef,
-    deadline: Deadline,
-) -> Result<Vec<u8>, Missed> {
-    let own = account.id().to_bytes();
-    let mut pieces: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-    let mut waiting = reference.chunks().iter().copied().enumerate();
+/// Fetches parts, some at a time, and begins no more when one could not be had. Gives those that came,
+/// and why the first one did not.
+async fn fetch_all<T: Send + 'static, F: Future<Output = Result<T, Error>> + Send + 'static>(
+    missing: Vec<(usize, ChunkId)>,
+    fetch: impl Fn(ChunkId) -> F,
+) -> (Vec<(usize, T)>, Option<Error>) {
+    let mut waiting = missing.into_iter();
+    let (mut fetched, mut failure) = (Vec::new(), None);
     let mut under_way = JoinSet::new();
     loop {
-        while under_way.len() < CHUNKS_AT_ONCE
+        while failure.is_none()
+            && under_way.len() < CHUNKS_AT_ONCE
             && let Some((index, id)) = waiting.next()
         {
-            let net = Arc::clone(net);
-            under_way.spawn(async move {
-                let hash = ChunkHash::from_bytes(*id.as_bytes());
-                (index, fetch_chunk(&net, &own, hash, deadline).await)
-            });
+            let chunk = fetch(id);
+            under_way.spawn(async move { (index, chunk.await) });
         }
         let Some(ended) = under_way.join_next().await else { break };
-        let (index, chunk) = ended.map_err(|_| {
-            Error::new(ErrorKind::Refused, "a part of the file was not fetched: try again")
-        })?;
-        let piece = reference
-            .open_chunk(net.network(), index, &chunk.map_err(Error::from)?)
-            .map_err(|error| Missed::Unfit(error.to_string()))?;
-        pieces.insert(index, piece);
+        match ended {
+            Ok((index, Ok(chunk))) => fetched.push((index, chunk)),
+            Ok((_, Err(error))) => failure = failure.or(Some(error)),
+            Err(_) => {
+                let text = "a part of the file was not fetched: try again";
+                failure = failure.or_else(|| Some(Error::new(ErrorKind::Refused, text)));
+            }
+        }
     }
-    let content: Vec<u8> = pieces.into_values().flatten().collect();
-    if content.len() as u64 == reference.size() {
-        return Ok(content);
-    }
-    Err(Missed::Unfit("it is not whole: ask its sender to send it again".to_owned()))
+    (fetched, failure)
 }
 
 /// Asks the members of a chunk's swarm until one has it.
@@ -306,5 +385,33 @@ mod tests {
     fn file_that_will_never_be_whole_is_not_tried_again() {
         let told = Missed::Unfit("broken".to_owned()).consequence(0, None, at(0));
         assert_eq!(told, Consequence { reason: "broken".to_owned(), next_try: None });
+    }
+
+    #[tokio::test]
+    async fn what_came_beside_a_part_that_cannot_be_had_is_given_and_no_more_is_begun() {
+        let missing = (0..20).map(|index| (index, ChunkId::from_bytes([index as u8; 32])));
+        let begun = std::sync::atomic::AtomicUsize::new(0);
+        let fetch = |id: ChunkId| {
+            begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let number = id.as_bytes()[0];
+            async move {
+                // Those after the one that fails end after it.
+                for _ in 0..number {
+                    tokio::task::yield_now().await;
+                }
+                if number == 2 {
+                    Err(Error::new(ErrorKind::Unreachable, "no answer"))
+                } else {
+                    Ok(number)
+                }
+            }
+        };
+        let (mut fetched, failure) = fetch_all(missing.collect(), fetch).await;
+        fetched.sort_unstable();
+        let begun = begun.into_inner();
+        assert_eq!(failure.unwrap().kind(), ErrorKind::Unreachable);
+        assert!((CHUNKS_AT_ONCE..20).contains(&begun), "{begun} were begun");
+        let others: Vec<_> = (0..begun).filter(|index| *index != 2).collect();
+        assert_eq!(fetched.iter().map(|(index, _)| *index).collect::<Vec<_>>(), others);
     }
 }

@@ -1,8 +1,8 @@
 //! Files that came, written under a free name: whole or not at all, and once.
 //!
 //! A file is written under a name that nobody takes for it, is synced, and moved to its own by a
-//! rename that replaces nothing. Where it will be moved is written down before: after the death of
-//! the process at any moment the next call knows whether it is there.
+//! rename that replaces nothing. Where it will be moved is written down between the two: after the
+//! death of the process at any moment the next call knows whether it is there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use enjambre_protocol::crypto::digest;
 use enjambre_protocol::id::to_hex;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::{FileRow, Store};
+use crate::store::{FileRow, Store, StoreError};
 
 /// Bytes of a numbered file's name without its number: 255, less ` (999).`.
 const NAME_MAX: usize = 248;
@@ -37,17 +37,28 @@ pub(super) fn found(row: &FileRow) -> Option<PathBuf> {
     (is_whole && fs::symlink_metadata(&draft).is_err()).then(|| path.clone())
 }
 
+/// Why a file was not saved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SaveError {
+    /// It cannot be written where it was to go.
+    #[error(transparent)]
+    Unwritable(Error),
+    /// The home's own store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Writes a file below `dir`: never over another, with a number if the name is taken.
 pub(super) fn save(
     store: &Store,
     row: &FileRow,
     dir: &Path,
     content: &[u8],
-) -> Result<PathBuf, Error> {
+) -> Result<PathBuf, SaveError> {
     let unwritable = |error: io::Error| {
         let text =
             format!("`{}` cannot be written ({error}): choose another --save", dir.display());
-        Error::new(ErrorKind::File, text).with_source(error)
+        SaveError::Unwritable(Error::new(ErrorKind::File, text).with_source(error))
     };
     if let Some(before) = row.plan.as_ref().and_then(|plan| plan.parent()) {
         // Of a try that did not end, maybe in another folder.
@@ -56,38 +67,39 @@ pub(super) fn save(
     fs::create_dir_all(dir).map_err(unwritable)?;
     let full = std::path::absolute(dir).map_err(unwritable)?;
     let draft = full.join(draft_name(row));
-    let mut is_written = false;
-    for name in names(&row.file.name) {
-        let path = full.join(&name);
-        if fs::symlink_metadata(&path).is_ok() {
-            continue;
-        }
-        store.write(|change| change.plan_file(row.key, &path))?;
-        let moved = if is_written { Ok(()) } else { write_draft(&draft, content) };
-        is_written = true;
-        match moved.and_then(|()| move_in(&draft, &path)) {
-            Ok(()) => {
-                sync_dir(&full).map_err(unwritable)?;
-                let path = dir.join(name);
-                store.write(|change| change.file_saved(row.key, &path))?;
-                return Ok(path);
+    let put = || {
+        // A plan without a draft means that the file was moved: the draft is there to stay first.
+        write_draft(&draft, content).and_then(|()| sync_dir(&full)).map_err(unwritable)?;
+        for name in names(&row.file.name) {
+            let path = full.join(&name);
+            if fs::symlink_metadata(&path).is_ok() {
+                continue;
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                // The error that is told came first.
-                let _ = fs::remove_file(&draft);
-                let _ = store.write(|change| change.forget_plan(row.key));
-                return Err(unwritable(error));
+            store.write(|change| change.plan_file(row.key, &path))?;
+            match move_in(&draft, &path) {
+                Ok(()) => {
+                    sync_dir(&full).map_err(unwritable)?;
+                    let path = dir.join(name);
+                    store.write(|change| change.file_saved(row.key, &path))?;
+                    return Ok(path);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(unwritable(error)),
             }
         }
+        let text = format!(
+            "`{}` holds a thousand files called `{}`: choose another --save",
+            dir.display(),
+            row.file.name
+        );
+        Err(SaveError::Unwritable(Error::new(ErrorKind::File, text)))
+    };
+    let saved = put();
+    if let Err(SaveError::Unwritable(_)) = saved {
+        // The error that is told came first.
+        let _ = fs::remove_file(&draft);
     }
-    let _ = fs::remove_file(&draft);
-    let text = format!(
-        "`{}` holds a thousand files called `{}`: choose another --save",
-        dir.display(),
-        row.file.name
-    );
-    Err(Error::new(ErrorKind::File, text))
+    saved
 }
 
 /// The name of a file that is not whole: the same for every try, hidden, and nobody else's.

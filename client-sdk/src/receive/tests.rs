@@ -10,8 +10,10 @@ use enjambre_protocol::mailbox::{Item, MessageHash, Rest, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::files::UNWRITTEN_PAUSE;
 use super::*;
 use crate::account::LIST_LIFETIME;
+use crate::store::FileRow;
 use crate::types::{ClientConfig, FetchedFile, ReceivedMessage};
 
 const MEMBER: NodeId = NodeId::from_bytes([7; 32]);
@@ -149,18 +151,39 @@ impl Ana {
             .collect()
     }
 
-    /// A message with one file that nobody has.
-    fn take_file(&mut self, sender: &Account, n: u8) {
+    /// A message with one file that nobody has. Gives its chunks.
+    fn take_file(&mut self, sender: &Account, n: u8) -> Vec<Vec<u8>> {
+        self.take_file_of(sender, n, 3)
+    }
+
+    fn take_file_of(&mut self, sender: &Account, n: u8, bytes: u64) -> Vec<Vec<u8>> {
         let network = self.account.network();
-        let mut sealer = FileSealer::new(&mut self.rng, &network, 3).unwrap();
+        let mut sealer = FileSealer::new(&mut self.rng, &network, bytes).unwrap();
+        let mut chunks = Vec::new();
         while let Some(len) = sealer.next_len() {
-            sealer.seal_next(&vec![n; len]).unwrap();
+            chunks.push(sealer.seal_next(&vec![n; len]).unwrap().bytes);
         }
         let name = FileName::new("photo.jpg").unwrap();
         let expires = system::now().saturating_add(Duration::from_secs(60));
         let files = vec![sealer.finish(name, expires).unwrap()];
         let record = self.record(sender, n, Kind::Message { text: "look".to_owned(), files });
         self.take(&[record], system::now());
+        chunks
+    }
+
+    /// The only file of the last message.
+    fn last_file(&self) -> FileRow {
+        let later = system::now().saturating_add(Duration::from_secs(24 * 60 * 60));
+        self.client.store().read(|view| view.files_due(later)).unwrap().pop().unwrap()
+    }
+
+    /// These parts of the last message's file came before.
+    fn keep_parts(&self, parts: &[(usize, &[u8])]) {
+        let key = self.last_file().key;
+        let keep = |change: Change<'_>| {
+            parts.iter().try_for_each(|(part, chunk)| change.keep_file_part(key, *part, chunk))
+        };
+        self.client.store().write(keep).unwrap();
     }
 
     /// Tries to fetch files that failed, of all messages.
@@ -356,4 +379,75 @@ async fn message_that_comes_with_its_files_tells_what_became_of_them() {
     let given = ana.received(Some("saved"), FilesCome::WithTheirMessage).await;
     let [Given::Message(message)] = &given[..] else { panic!("{given:?}") };
     assert!(message.files[0].reason.is_some() && message.files[0].path.is_none());
+}
+
+#[tokio::test]
+async fn file_that_cannot_be_written_is_told_and_holds_up_nothing() {
+    let mut ana = Ana::new();
+    let ben = account(2, system::now());
+    ana.add_contact(&ben);
+    for n in [1, 2] {
+        let chunks = ana.take_file(&ben, n);
+        ana.keep_parts(&[(0, &chunks[0])]);
+    }
+    std::fs::write(ana.dir.path().join("taken"), b"no folder").unwrap();
+    let given = ana.received(Some("taken"), FilesCome::AfterTexts).await;
+    let [_, _, Given::File(one), Given::File(two)] = &given[..] else { panic!("{given:?}") };
+    for file in [one, two] {
+        let reason = file.file.reason.as_deref().unwrap();
+        assert!(reason.contains("choose another --save"), "{reason}");
+        assert!(reason.contains("tried again after 10s"), "{reason}");
+    }
+    // Nobody failed to give it.
+    assert_eq!(ana.tries(), [0, 0]);
+    let soon = system::now().saturating_add(UNWRITTEN_PAUSE);
+    assert_eq!(ana.client.store().read(|view| view.files_due(soon)).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn outcome_that_could_not_be_shown_is_shown_by_the_next_call() {
+    let mut ana = Ana::new();
+    let ben = account(2, system::now());
+    ana.add_contact(&ben);
+    let chunks = ana.take_file(&ben, 1);
+    ana.keep_parts(&[(0, &chunks[0])]);
+    let mut on_received = |received: Received<'_>| match received {
+        Received::Message(_) => ControlFlow::Continue(()),
+        Received::File(_) => ControlFlow::Break(()),
+    };
+    let mode = ReceiveMode::Once { timeout: Duration::ZERO };
+    let save = Some(ana.dir.path().join("saved"));
+    let options = ReceiveOptions { mode, save, files: FilesCome::AfterTexts };
+    let deadline = Deadline::after(Duration::from_secs(60));
+    ana.client.show(&options, deadline, &mut on_received).await.unwrap();
+    // Also by a call that saves nothing.
+    let given = ana.received(None, FilesCome::AfterTexts).await;
+    let [Given::File(file)] = &given[..] else { panic!("{given:?}") };
+    let path = file.file.path.as_ref().unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), [1, 1, 1]);
+    assert!(ana.received(Some("saved"), FilesCome::AfterTexts).await.is_empty());
+}
+
+#[tokio::test]
+async fn parts_that_came_are_kept_until_the_file_is_whole_and_wrong_ones_are_not_used() {
+    let mut ana = Ana::new();
+    let ben = account(2, system::now());
+    ana.add_contact(&ben);
+    let chunks = ana.take_file_of(&ben, 1, 200_000);
+    assert_eq!(chunks.len(), 2);
+    ana.keep_parts(&[(0, &chunks[0]), (1, b"another file's"), (7, b"beyond the end")]);
+    let key = ana.last_file().key;
+    let parts = |ana: &Ana| ana.client.store().read(|view| view.file_parts(key)).unwrap();
+    let given = ana.received(Some("saved"), FilesCome::AfterTexts).await;
+    let [Given::Message(_), Given::File(file)] = &given[..] else { panic!("{given:?}") };
+    assert!(file.file.path.is_none());
+    assert_eq!((ana.tries(), parts(&ana).len()), (vec![1], 3));
+    ana.keep_parts(&[(1, &chunks[1])]);
+    let row = ana.last_file();
+    let deadline = Deadline::after(Duration::from_secs(60));
+    let dir = ana.dir.path().join("saved");
+    ana.client.fetch(&row, &dir, deadline).await.unwrap();
+    let saved = ana.client.store().read(|view| view.files(key.inbox)).unwrap();
+    assert_eq!(std::fs::read(saved[0].path.as_ref().unwrap()).unwrap(), [1; 200_000]);
+    assert!(parts(&ana).is_empty());
 }

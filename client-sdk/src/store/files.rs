@@ -18,6 +18,15 @@ pub struct FileKey {
     pub place: u32,
 }
 
+/// Whose files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilesFrom {
+    /// Those of contacts, which are fetched.
+    Contacts,
+    /// Those of others, which are not.
+    Strangers,
+}
+
 /// A file named in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewFile {
@@ -111,10 +120,34 @@ impl View<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Files of messages that were shown of which it was not shown what became of them since, at
+    /// most [`ROWS_MAX`].
+    pub fn files_unshown(&self) -> Result<Vec<FileRow>, StoreError> {
+        let sql = "SELECT files.* FROM files JOIN inbox ON inbox.seq = files.inbox
+                   WHERE shown = 0 AND read IS NOT NULL ORDER BY files.inbox, place LIMIT ?1";
+        let mut query = self.connection.prepare_cached(sql)?;
+        let rows = query.query_map([ROWS_MAX], file)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The parts of a file that were fetched before, with their places.
+    pub fn file_parts(&self, key: FileKey) -> Result<Vec<(usize, Vec<u8>)>, StoreError> {
+        let sql = "SELECT part, bytes FROM file_parts WHERE inbox = ?1 AND place = ?2";
+        let mut query = self.connection.prepare_cached(sql)?;
+        let rows = query.query_map(params![key.inbox.0, key.place], |row| {
+            let part: u32 = row.get("part")?;
+            Ok((usize::try_from(part).unwrap_or(usize::MAX), row.get("bytes")?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// How many files were not fetched yet, and are not given up.
-    pub fn file_count(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) AS n FROM files WHERE path IS NULL AND ended = 0";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.col("n"))?)
+    pub fn file_count(&self, from: FilesFrom) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) AS n FROM files JOIN inbox ON inbox.seq = files.inbox
+                   WHERE path IS NULL AND ended = 0
+                   AND EXISTS (SELECT 1 FROM contacts WHERE id = inbox.sender) = ?1";
+        let is_contact = from == FilesFrom::Contacts;
+        Ok(self.connection.prepare_cached(sql)?.query_row([is_contact], |row| row.col("n"))?)
     }
 
     /// How often each file was tried in vain, in their order.
@@ -147,13 +180,6 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// The file was not put where it was planned: what comes to lie there is another.
-    pub fn forget_plan(&self, key: FileKey) -> Result<(), StoreError> {
-        let sql = "UPDATE files SET plan = NULL WHERE inbox = ?1 AND place = ?2";
-        self.connection.prepare_cached(sql)?.execute(params![key.inbox.0, key.place])?;
-        Ok(())
-    }
-
     /// A try to fetch the file failed; without a next one it was the last.
     pub fn file_failed(
         &self,
@@ -162,18 +188,66 @@ impl Change<'_> {
         next_try: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE files
-                   SET tries = tries + 1, reason = ?3, next_try = ?4, ended = ?4 IS NULL, plan = NULL
+                   SET tries = tries + 1, reason = ?3, next_try = ?4, ended = ?4 IS NULL, plan = NULL,
+                       shown = 0
                    WHERE inbox = ?1 AND place = ?2";
         let values = params![key.inbox.0, key.place, reason, next_try.map(Col)];
         self.connection.prepare_cached(sql)?.execute(values)?;
+        if next_try.is_none() {
+            self.forget_parts(key)?;
+        }
+        Ok(())
+    }
+
+    /// The file was not put where it was to go, for a reason on this machine: that is no failure to
+    /// fetch it.
+    pub fn file_unwritten(
+        &self,
+        key: FileKey,
+        reason: &str,
+        next_try: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE files SET reason = ?3, next_try = ?4, plan = NULL, shown = 0
+                   WHERE inbox = ?1 AND place = ?2";
+        let values = params![key.inbox.0, key.place, reason, Col(next_try)];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// A part of a file came, of which others may not.
+    pub fn keep_file_part(
+        &self,
+        key: FileKey,
+        part: usize,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO file_parts (inbox, place, part, bytes)
+                   VALUES (?1, ?2, ?3, ?4)";
+        let part = u32::try_from(part).unwrap_or(u32::MAX);
+        let values = params![key.inbox.0, key.place, part, bytes];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    fn forget_parts(&self, key: FileKey) -> Result<(), StoreError> {
+        let sql = "DELETE FROM file_parts WHERE inbox = ?1 AND place = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![key.inbox.0, key.place])?;
+        Ok(())
+    }
+
+    /// It was shown what became of the file so far.
+    pub fn file_shown(&self, key: FileKey) -> Result<(), StoreError> {
+        let sql = "UPDATE files SET shown = 1 WHERE inbox = ?1 AND place = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![key.inbox.0, key.place])?;
         Ok(())
     }
 
     /// The file is whole at `path`.
     pub fn file_saved(&self, key: FileKey, path: &Path) -> Result<(), StoreError> {
-        let sql = "UPDATE files SET path = ?3, plan = NULL, reason = NULL WHERE inbox = ?1 AND place = ?2";
+        let sql = "UPDATE files SET path = ?3, plan = NULL, reason = NULL, shown = 0
+                   WHERE inbox = ?1 AND place = ?2";
         let values = params![key.inbox.0, key.place, bytes_of(path)];
         self.connection.prepare_cached(sql)?.execute(values)?;
-        Ok(())
+        self.forget_parts(key)
     }
 }

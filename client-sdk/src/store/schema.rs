@@ -5,10 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// The format this program writes. A database of a later one is refused.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// What each format adds to the one before: entry 0 makes format 1.
-const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3];
+const STEPS: [&str; FORMAT as usize] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4];
 
 const FORMAT_1: &str = "
 CREATE TABLE meta (
@@ -142,6 +142,22 @@ ALTER TABLE files ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE files ADD COLUMN plan BLOB;
 DROP INDEX files_missing;
 CREATE INDEX files_missing ON files (inbox, place) WHERE path IS NULL AND ended = 0;
+";
+
+const FORMAT_4: &str = "
+-- Whether it was shown what became of a file.
+ALTER TABLE files ADD COLUMN shown INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX files_unshown ON files (inbox, place) WHERE shown = 0;
+
+-- Parts that were fetched of files of which others could not be had yet.
+CREATE TABLE file_parts (
+    inbox INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (inbox, place, part),
+    FOREIGN KEY (inbox, place) REFERENCES files (inbox, place) ON DELETE CASCADE
+) STRICT;
 ";
 
 /// Brings the database to [`FORMAT`], all steps in one transaction.

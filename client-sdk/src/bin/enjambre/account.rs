@@ -56,7 +56,13 @@ pub(crate) async fn run(client: &Client, command: Command, output: Output) -> Re
         Command::Show => show(&client.account()?, output),
         Command::Restore { phrase_file } => {
             let phrase = read_phrase(phrase_file.as_deref())?;
-            client.restore_account(&phrase).await?;
+            let restored = client.restore_account(&phrase).await?;
+            if !restored.was_known {
+                output.tell(
+                    "this account's swarm knew no keys of it: if you used it in this network within \
+                     the last 30 days, check the twelve words",
+                );
+            }
             show(&client.account()?, output)
         }
         Command::Qr { svg, png } => qr(client, svg.as_deref(), png.as_deref(), output),

@@ -14,11 +14,17 @@ mod send;
 mod status;
 
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use clap::Parser;
 use enjambre_sdk::Client;
+use enjambre_sdk::types::ClientConfig;
 use options::{Command, Options};
 use output::{Failure, Output};
+
+/// How long opening a home takes before it is said what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let options = match Options::try_parse() {
@@ -39,7 +45,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options, output: Output) -> Result<(), Failure> {
-    let client = Client::open(&options.config()?)?.with_deadline(options.deadline);
+    let client = open(&options.config()?, output)?.with_deadline(options.deadline);
     let result = match options.command {
         Command::Network(command) => network::run(&client, command, output).await,
         Command::Account(command) => account::run(&client, command, output).await,
@@ -50,4 +56,19 @@ async fn run(options: Options, output: Output) -> Result<(), Failure> {
     };
     client.close().await;
     result
+}
+
+/// Opens the home, and says what is waited for if that takes long.
+fn open(config: &ClientConfig, output: Output) -> Result<Client, Failure> {
+    let (opened, is_open) = channel::<()>();
+    let home = config.home.clone();
+    std::thread::spawn(move || {
+        if is_open.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            output
+                .tell(&format!("waiting for another command that is opening `{}`", home.display()));
+        }
+    });
+    let client = Client::open(config);
+    drop(opened);
+    Ok(client?)
 }

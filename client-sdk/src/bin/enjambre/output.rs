@@ -4,12 +4,15 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind as ClapKind;
 use enjambre_protocol::identity::is_deceptive;
 use enjambre_sdk::names::is_invisible;
 use enjambre_sdk::{Error, ErrorKind};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::options::Options;
 
 /// Exit code for wrong use.
 const WRONG_USE: u8 = 2;
@@ -107,6 +110,16 @@ impl Output {
         !self.is_json && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
     }
 
+    /// Says on standard error what a person wants to know beside the result.
+    pub(crate) fn tell(self, text: &str) {
+        let line = if self.is_json {
+            json!({ "notice": text }).to_string()
+        } else {
+            format!("enjambre: {}", printable(text))
+        };
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
     /// Prints why a command failed.
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         let Failure { code, kind, text, retry } = failure;
@@ -140,7 +153,23 @@ pub(crate) fn wrong_use(error: &clap::Error) -> ExitCode {
         ClapKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
         _ => said.join(" ").trim_start_matches("error: ").to_owned(),
     };
-    Output::new(is_json).failure(&Failure::usage(format!("{said}; see `enjambre --help`")))
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let named = command_named(words);
+    Output::new(is_json).failure(&Failure::usage(format!("{said}; see `{named} --help`")))
+}
+
+/// The command that the words name, as far as they name one.
+fn command_named(words: impl Iterator<Item = String>) -> String {
+    let root = Options::command();
+    let (mut at, mut name) = (&root, root.get_name().to_owned());
+    // Options may stand before the command, with a value of their own.
+    for word in words {
+        if let Some(next) = at.find_subcommand(&word) {
+            name = format!("{name} {word}");
+            at = next;
+        }
+    }
+    name
 }
 
 /// A time as people read it: UTC, to the second.

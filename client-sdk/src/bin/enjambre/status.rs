@@ -78,6 +78,10 @@ fn home_lines(home: &HomeStatus) -> String {
         format!("unread:    {}", home.unread_count),
         format!("files to fetch: {}", home.file_count),
     ]);
+    if home.stranger_file_count > 0 {
+        let count = home.stranger_file_count;
+        lines.push(format!("files of people who are no contacts: {count}"));
+    }
     lines.join("\n")
 }
 

@@ -171,10 +171,18 @@ fn numbered_name_of_a_file_that_is_all_extension_still_fits() {
 }
 
 #[test]
-fn folder_that_cannot_be_written_is_named() {
-    let home = Home::new("a");
-    fs::write(home.dir(), b"").unwrap();
-    let error = save(&home.store, &home.row, &home.dir(), b"1").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::File);
+fn folder_that_cannot_be_written_is_an_error_of_the_file_and_leaves_nothing() {
+    let home = Home::new("photo.jpg");
+    fs::write(home.dir(), b"no folder").unwrap();
+    let error = save(&home.store, &home.row, &home.dir(), b"whole").unwrap_err();
+    assert!(matches!(&error, SaveError::Unwritable(error) if error.kind() == ErrorKind::File));
     assert!(error.to_string().contains("choose another --save"), "{error}");
+    fs::remove_file(home.dir()).unwrap();
+    // Its name as a draft is taken by a folder.
+    fs::create_dir_all(home.draft()).unwrap();
+    let error = save(&home.store, &home.row, &home.dir(), b"whole").unwrap_err();
+    assert!(matches!(error, SaveError::Unwritable(_)));
+    assert_eq!(home.row().plan, None, "nothing was about to be moved");
+    fs::remove_dir(home.draft()).unwrap();
+    assert_eq!(home.call(), one("photo.jpg"));
 }

@@ -76,14 +76,18 @@ fn files_of_contacts_wait_until_they_are_saved_or_given_up() {
         change.add_file(key, &file("b.txt"))?;
         Ok(key)
     });
-    assert_eq!(read(&store, |view| view.file_count()), 2);
+    let count = || {
+        [FilesFrom::Contacts, FilesFrom::Strangers]
+            .map(|from| read(&store, |view| view.file_count(from)))
+    };
+    assert_eq!(count(), [0, 2]);
     let due = |secs| {
         let rows = read(&store, |view| view.files_due(at(secs)));
         rows.into_iter().map(|row| row.file.name).collect::<Vec<_>>()
     };
     assert!(due(1).is_empty(), "a stranger's files are nobody's to fetch");
     write(&store, |change| change.put_contact(&contact(1, None)));
-    assert_eq!(due(1), ["a.txt", "b.txt"]);
+    assert_eq!((due(1), count()), (vec!["a.txt".to_owned(), "b.txt".to_owned()], [2, 0]));
     let path = Path::new("/tmp/a b.txt");
     let place = |place| FileKey { inbox: key, place };
     write(&store, |change| change.plan_file(place(0), path));
@@ -97,5 +101,5 @@ fn files_of_contacts_wait_until_they_are_saved_or_given_up() {
     let ended = read(&store, |view| view.files(key)).remove(1);
     assert_eq!((ended.tries, ended.reason.as_deref()), (2, Some("never was")));
     assert!(ended.is_ended && due(1000).is_empty());
-    assert_eq!(read(&store, |view| view.file_count()), 0);
+    assert_eq!(count(), [0, 0]);
 }

@@ -84,11 +84,12 @@ impl CardName {
     }
 }
 
-/// Control characters and those that reorder text, by which one name or line can look like another.
+/// Control characters, those that reorder text, and those that show nothing and belong to no script
+/// or picture, by which one name or line can look like another.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            | '\u{61c}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0001}')
 }
 
 /// What a person hands out: where to write, in which network, and what to hold it against.

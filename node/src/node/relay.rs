@@ -228,3 +228,94 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use enjambre_link::memory::Network;
+    use enjambre_link::{Admission, Endpoint, Identity, LinkConfig, PoolConfig};
+    use enjambre_protocol::crypto::SecretKey;
+    use enjambre_protocol::directory::{AuthorityEntry, Genesis, Params};
+    use enjambre_protocol::directory::{DirectoryReply, DirectoryRequest};
+    use enjambre_protocol::id::AuthorityId;
+    use enjambre_protocol::onion::{Hop, HopTarget, Item, ReplyAssembler, build};
+    use rand::rngs::StdRng;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::server::{self, Limits};
+
+    /// A node that relays and knows nobody.
+    struct Alone(Relay);
+
+    impl server::Service for Alone {
+        async fn directory(self: Arc<Self>, _: DirectoryRequest, _: SocketAddr) -> DirectoryReply {
+            DirectoryReply::Accepted
+        }
+
+        async fn onion(self: Arc<Self>, class: SizeClass, stream: Stream, held: Held) {
+            assert!(self.0.handle(class, stream, held).await.is_none(), "it is only to relay");
+        }
+    }
+
+    /// What the guard says to a packet of 2 KiB whose answer comes in frames of 32 KiB, if a client
+    /// may hold so many bytes of it.
+    async fn said(client_bytes: usize) -> (Hop, OnionError) {
+        let network = Network::new();
+        let [here, there] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 1)));
+        let key = SecretKey::from_seed(&[1; 32]);
+        let id = AuthorityId::from_bytes(*key.public().as_bytes());
+        let authorities = vec![AuthorityEntry { id, addresses: vec![here] }];
+        let genesis = Arc::new(Genesis::new(1, authorities, Params::devnet()).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::open(dir.path(), Arc::clone(&genesis)).unwrap());
+        let (keys, journal) = Keys::open(dir.path(), clock::now()).unwrap();
+
+        let config = LinkConfig::new(Admission::everyone());
+        let endpoint = Endpoint::in_memory(&network, there, Identity::Node(&key), config).unwrap();
+        let acceptor = endpoint.take_acceptor().unwrap();
+        let pool = Pool::new(endpoint.clone(), PoolConfig::default()).unwrap();
+        let metrics = Metrics::new().unwrap();
+        let relay = Relay::new(keys.keyring(), journal, directory, pool, metrics);
+        let limits = Limits { client_bytes, ..Limits::default() };
+        let stop = CancellationToken::new();
+        let serving =
+            tokio::spawn(server::serve(acceptor, Arc::new(Alone(relay)), limits, stop.clone()));
+
+        let target = |byte| HopTarget {
+            node: NodeId::from_bytes([byte; 32]),
+            key_number: keys.number(),
+            key: keys.public(),
+        };
+        let path = [1, 2, 3, 4].map(target);
+        let mut rng = rand::make_rng::<StdRng>();
+        let (class, reply_class) = (SizeClass::K2, SizeClass::K32);
+        let minute = clock::now().minute();
+        let (packet, mut opener) =
+            build(&mut rng, &genesis.network(), &path, class, reply_class, minute, b"ask").unwrap();
+        let client =
+            Endpoint::in_memory(&network, here, Identity::Client, LinkConfig::client()).unwrap();
+        let node = NodeId::from_bytes(*key.public().as_bytes());
+        let link = client.connect(node, &[there]).await.unwrap();
+        let mut stream = link.open(StreamHead::Onion(class)).await.unwrap();
+        stream.send.write_all(packet.as_bytes()).await.unwrap();
+        stream.send.finish().await.unwrap();
+        let mut frames = Frames::new(stream.recv, reply_class.bytes());
+        let frame = frames.next().await.unwrap().unwrap();
+        let item = ReplyAssembler::new(1 << 20).push(opener.open(frame).unwrap()).unwrap();
+        stop.cancel();
+        serving.await.unwrap();
+        match item {
+            Some(Item::Failed { from_hop, error }) => (from_hop, error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn frame_of_the_reply_is_held_before_a_packet_is_passed_on() {
+        let (packet, frame) = (SizeClass::K2.bytes(), SizeClass::K32.bytes());
+        assert_eq!(said(packet + frame).await, (Hop::Guard, OnionError::NextUnknown));
+        assert_eq!(said(packet + frame - 1).await, (Hop::Guard, OnionError::Busy));
+    }
+}

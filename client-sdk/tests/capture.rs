@@ -123,19 +123,24 @@ fn links_carry_one_size_class_and_only_the_swarm_learns_the_id() {
     for datagram in capture.take(&mark) {
         assert!(!is_named(&datagram.payload, &needles), "{} → {}", datagram.from, datagram.to);
     }
-    let class_of_text = |len: usize| {
+    let classes_of_text = |len: usize| -> BTreeSet<_> {
         let words = "x".repeat(len);
         let sent = network.user("ana", &["send", &ben, &words, "--debug-path"]);
         let seen = capture.take(&mark);
         assert!(seen.iter().all(|datagram| !is_named(&datagram.payload, &needles)));
-        let classes: BTreeSet<_> =
-            links(&network, &sent).iter().map(|link| class_of(bytes_on(&seen, link))).collect();
-        assert_eq!(classes.len(), 1, "{len} bytes of text: {classes:?}");
-        classes.into_iter().next().unwrap()
+        links(&network, &sent).iter().map(|link| class_of(bytes_on(&seen, link))).collect()
+    };
+    // A member that is slow has another asked beside it, by a second packet that shares some links:
+    // then a link carries more than one packet. What a class that depends on the link would show, it
+    // would show each time.
+    let class_of_text = |len: usize| {
+        let mut tries = (0..5).map(|_| classes_of_text(len));
+        let classes = tries.find(|classes| classes.len() == 1);
+        classes.unwrap_or_else(|| panic!("{len} bytes of text never have one class on all links"))
     };
     let expected = [(1, SizeClass::K8), (500, SizeClass::K8), (2000, SizeClass::K32)];
     for (len, class) in expected.into_iter().chain([(16_000, SizeClass::K32)]) {
-        assert_eq!(class_of_text(len), Some(class), "{len} bytes of text");
+        assert_eq!(class_of_text(len), [Some(class)].into(), "{len} bytes of text");
     }
 
     let (mut in_memory, mut on_disk) = (0, 0);

@@ -286,21 +286,8 @@ fn file_that_takes_more_requests_than_a_guard_allows_is_sent_and_costs_no_guard(
     network.user("ana", &["contact", "add", &ben]);
     network
         .user("ben", &["contact", "add", text(&network.user("ana", &["account", "show"])["id"])]);
-    let height = network.show()["height"].as_u64().unwrap();
-    for node in network.nodes() {
-        let config = network.dir().join(&node.name).join("config.toml");
-        let before = std::fs::read_to_string(&config).unwrap();
-        // Twenty at once, of some sixty for the chunks alone.
-        let after = before.replace("client_requests = 0", "client_requests = 5");
-        assert_ne!(before, after);
-        std::fs::write(&config, after).unwrap();
-        network.devnet(&["kill", &node.name]);
-        until("the killed process is gone", || !node.is_alive());
-        network.devnet(&["start", &node.name]);
-    }
-    for node in network.nodes() {
-        network.wait_ready(&node, height);
-    }
+    // Twenty at once, of some sixty for the chunks alone.
+    network.set_client_requests(5);
     let source = network.path("photo.bin");
     std::fs::write(&source, noise(3, FILE_BYTES)).unwrap();
     let sent = network.user("ana", &["send", &ben, "--file", path(&source), "--deadline", "5m"]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use enjambre_link::{Frames, Link, LinkError, Stream};
-use enjambre_protocol::link::StreamHead;
+use enjambre_protocol::link::{Code, StreamHead};
 use enjambre_protocol::onion::{
     Hop as OnionHop, Item, OnionError, Packet, ReplyAssembler, ReplyOpener, ResetReason,
 };
@@ -33,6 +33,13 @@ pub(super) enum Ended {
     Silent(&'static str),
     /// The caller's time was over before a hop could be blamed for being silent.
     OutOfTime,
+}
+
+impl Ended {
+    /// The guard reset a half of the stream.
+    fn reset(code: Code) -> Self {
+        code.refusal().map_or(Self::Silent("the guard reset the stream"), Self::Reset)
+    }
 }
 
 impl Net {
@@ -76,7 +83,7 @@ impl Net {
             Some(Err(LinkError::Busy)) if link.close_reason().is_none() => {
                 return Ended::GuardBusy;
             }
-            Some(Err(LinkError::Reset(_))) => return Ended::Silent("the guard reset the stream"),
+            Some(Err(LinkError::Reset(code))) => return Ended::reset(code),
             Some(Err(error)) => return Ended::GuardLost(error),
             None => return patience.over("the guard takes no packet"),
         };
@@ -88,11 +95,7 @@ impl Net {
             let frame = match patience.wait(frames.next()).await {
                 Some(Ok(Some(frame))) => frame,
                 Some(Ok(None)) => return Ended::Silent("the answer broke off"),
-                Some(Err(LinkError::Reset(code))) => {
-                    return code
-                        .refusal()
-                        .map_or(Ended::Silent("the guard reset the stream"), Ended::Reset);
-                }
+                Some(Err(LinkError::Reset(code))) => return Ended::reset(code),
                 Some(Err(LinkError::Busy)) => return Ended::GuardBusy,
                 Some(Err(_)) => return Ended::Silent("the link to the guard broke"),
                 None => return patience.over("no answer in time"),
@@ -178,10 +181,19 @@ mod tests {
             assert!(opened.await.is_ok());
         }
         // A node that closes the link for want of room is one to go round.
-        theirs.close(enjambre_protocol::link::Code::BUSY);
+        theirs.close(Code::BUSY);
         link.closed().await;
         let opened =
             Deadline::after(WITHIN).wait(open_stream(&link, StreamHead::Directory, patience));
         assert!(matches!(opened.await.unwrap(), Err(Ended::GuardLost(LinkError::Busy))));
+    }
+
+    #[test]
+    fn guard_that_says_why_it_resets_is_heard_and_others_are_silent() {
+        for reason in [ResetReason::Clock, ResetReason::KeyNumber] {
+            let ended = Ended::reset(Code::of_refusal(reason));
+            assert!(matches!(ended, Ended::Reset(said) if said == reason));
+        }
+        assert!(matches!(Ended::reset(Code::DEADLINE), Ended::Silent(_)));
     }
 }

@@ -100,6 +100,9 @@ mod tests {
         }
     }
 
+    /// When, which request, how often refused, and when it took its turn if it has.
+    type Event = (Instant, usize, u32, Option<Instant>);
+
     /// So many requests at a time, each sent again when it was refused as the transport does it.
     /// Gives the most refusals of one request, and how long all took.
     fn run(per_second: u32, at_a_time: usize, requests: usize) -> (u32, Duration) {
@@ -107,8 +110,7 @@ mod tests {
         let each = Duration::from_secs(1) / per_second;
         let mut node = Allowance { each, full_at: start };
         let round_trip = Duration::from_millis(20);
-        // When, which request, how often refused, and when it took its turn if it has.
-        let mut events: BinaryHeap<Reverse<(Instant, usize, u32, Option<Instant>)>> =
+        let mut events: BinaryHeap<Reverse<Event>> =
             (0..at_a_time).map(|number| Reverse((start, number, 0, None))).collect();
         let (mut begun, mut most, mut last) = (at_a_time, 0, start);
         while let Some(Reverse((now, number, refused, asked))) = events.pop() {

@@ -6,7 +6,8 @@
 //!   choice when the receiver reads.
 //! - *Bounded*: a file that cannot be had is tried [`FETCH_TRIES`] times, ever more seldom, and every
 //!   failure is told once.
-//! - *Kept*: what was fetched of a file of which parts could not be had is not fetched again.
+//! - *Kept*: what was fetched of a file is not fetched again, whether other parts could not be had or
+//!   the whole could not be written here.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -29,7 +30,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::SwarmError;
 use crate::net::{Net, NetError, Waits};
-use crate::store::{Change, FileKey, FileRow, InboxKey, InboxRow, StoreError, View};
+use crate::store::{FileKey, FileRow, InboxKey, InboxRow, StoreError, View};
 use crate::system;
 use crate::types::{FetchedFile, Received, ReceivedFile, ReceivedMessage};
 
@@ -70,6 +71,13 @@ impl<E: Into<Error>> From<E> for Missed {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// A file that is whole, and the chunks of it that no try before had kept.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) content: Vec<u8>,
+    pub(super) fetched: Vec<(usize, Vec<u8>)>,
 }
 
 /// What follows from a failure: what is said of it, and when the next try may be made.
@@ -204,25 +212,14 @@ impl Client {
         }
         let reference: Option<FileRef> =
             wire::decode(&row.file.reference, row.file.reference.len()).ok();
-        let content = async {
+        let whole = async {
             let reference = reference.as_ref();
             let reference = reference
                 .ok_or_else(|| Missed::Unfit("its list of parts is damaged".to_owned()))?;
             self.fetch_content(row.key, reference, deadline).await
         };
-        let missed = match content.await {
-            Ok(content) => match saving::save(self.store(), row, dir, &content) {
-                Ok(_) => return Ok(()),
-                Err(SaveError::Store(error)) => return Err(error.into()),
-                Err(SaveError::Unwritable(error)) => {
-                    let reason = format!("{error}; tried again after {UNWRITTEN_PAUSE:?}");
-                    tracing::warn!(%reason, "a file was not written");
-                    let next = system::now().saturating_add(UNWRITTEN_PAUSE);
-                    let unwritten =
-                        |change: Change<'_>| change.file_unwritten(row.key, &reason, next);
-                    return Ok(self.store().write(unwritten)?);
-                }
-            },
+        let missed = match whole.await {
+            Ok(whole) => return self.put(row, dir, &whole),
             Err(missed) => missed,
         };
         let expires = reference.as_ref().map(FileRef::expires);
@@ -232,6 +229,29 @@ impl Client {
         Ok(self.store().write(|change| change.file_failed(row.key, &reason, next_try))?)
     }
 
+    /// Saves a file that is whole. If it cannot be written, its chunks are kept for the next try.
+    pub(super) fn put(&self, row: &FileRow, dir: &Path, whole: &Whole) -> Result<(), Error> {
+        let error = match saving::save(self.store(), row, dir, &whole.content) {
+            Ok(_) => return Ok(()),
+            Err(SaveError::Store(error)) => return Err(error.into()),
+            Err(SaveError::Unwritable(error)) => error,
+        };
+        let reason = format!("{error}; tried again after {UNWRITTEN_PAUSE:?}");
+        tracing::warn!(%reason, "a file was not written");
+        // Where the disk is full they may have no room: then they are fetched again.
+        if let Err(error) = self.keep_parts(row.key, &whole.fetched) {
+            tracing::warn!(%error, "the parts of a file were not kept");
+        }
+        let next = system::now().saturating_add(UNWRITTEN_PAUSE);
+        Ok(self.store().write(|change| change.file_unwritten(row.key, &reason, next))?)
+    }
+
+    fn keep_parts(&self, key: FileKey, parts: &[(usize, Vec<u8>)]) -> Result<(), StoreError> {
+        self.store().write(|change| {
+            parts.iter().try_for_each(|(part, chunk)| change.keep_file_part(key, *part, chunk))
+        })
+    }
+
     /// Fetches the chunks of a file that are not kept from a try before, and puts the file together.
     /// If one cannot be had, those that came are kept.
     async fn fetch_content(
@@ -239,7 +259,7 @@ impl Client {
         key: FileKey,
         reference: &FileRef,
         deadline: Deadline,
-    ) -> Result<Vec<u8>, Missed> {
+    ) -> Result<Whole, Missed> {
         let own = self.own_account()?.id().to_bytes();
         let kept = self.store().read(|view| view.file_parts(key))?;
         let mut chunks: BTreeMap<usize, Vec<u8>> = kept.into_iter().collect();
@@ -261,24 +281,21 @@ impl Client {
             fetch_all(missing, fetch).await
         };
         if let Some(error) = failure {
-            self.store().write(|change| {
-                fetched
-                    .iter()
-                    .try_for_each(|(part, chunk)| change.keep_file_part(key, *part, chunk))
-            })?;
+            self.keep_parts(key, &fetched)?;
             return Err(error.into());
         }
-        chunks.extend(fetched);
+        let new = fetched.iter().map(|(index, chunk)| (index, chunk));
+        let parts: BTreeMap<_, _> = chunks.iter().chain(new).collect();
         let network = self.network()?.network();
         let mut content = Vec::new();
-        for (index, chunk) in &chunks {
+        for (index, chunk) in parts {
             let piece = reference
                 .open_chunk(&network, *index, chunk)
                 .map_err(|error| Missed::Unfit(error.to_string()))?;
             content.extend(piece);
         }
         if content.len() as u64 == reference.size() {
-            return Ok(content);
+            return Ok(Whole { content, fetched });
         }
         Err(Missed::Unfit("it is not whole: ask its sender to send it again".to_owned()))
     }
@@ -389,7 +406,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_came_beside_a_part_that_cannot_be_had_is_given_and_no_more_is_begun() {
-        let missing = (0..20).map(|index| (index, ChunkId::from_bytes([index as u8; 32])));
+        let missing = (0..20_u8).map(|number| (number.into(), ChunkId::from_bytes([number; 32])));
         let begun = std::sync::atomic::AtomicUsize::new(0);
         let fetch = |id: ChunkId| {
             begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -78,7 +78,9 @@ pub(super) fn save(
             store.write(|change| change.plan_file(row.key, &path))?;
             match move_in(&draft, &path) {
                 Ok(()) => {
-                    sync_dir(&full).map_err(unwritable)?;
+                    if let Err(error) = sync_dir(&full) {
+                        tracing::warn!(%error, "a file is saved, maybe not for good");
+                    }
                     let path = dir.join(name);
                     store.write(|change| change.file_saved(row.key, &path))?;
                     return Ok(path);

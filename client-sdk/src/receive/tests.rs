@@ -10,7 +10,7 @@ use enjambre_protocol::mailbox::{Item, MessageHash, Rest, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::files::UNWRITTEN_PAUSE;
+use super::files::{UNWRITTEN_PAUSE, Whole};
 use super::*;
 use crate::account::LIST_LIFETIME;
 use crate::store::FileRow;
@@ -450,4 +450,25 @@ async fn parts_that_came_are_kept_until_the_file_is_whole_and_wrong_ones_are_not
     let saved = ana.client.store().read(|view| view.files(key.inbox)).unwrap();
     assert_eq!(std::fs::read(saved[0].path.as_ref().unwrap()).unwrap(), [1; 200_000]);
     assert!(parts(&ana).is_empty());
+}
+
+#[tokio::test]
+async fn file_that_could_not_be_written_is_not_fetched_again() {
+    let mut ana = Ana::new();
+    let ben = account(2, system::now());
+    ana.add_contact(&ben);
+    let chunks = ana.take_file_of(&ben, 1, 200_000);
+    let row = ana.last_file();
+    let taken = ana.dir.path().join("taken");
+    std::fs::write(&taken, b"no folder").unwrap();
+    let fetched = chunks.into_iter().enumerate().collect();
+    let whole = Whole { content: vec![1; 200_000], fetched };
+    ana.client.put(&row, &taken, &whole).unwrap();
+    // Nobody is there to give it a second time.
+    let deadline = Deadline::after(Duration::from_secs(60));
+    ana.client.fetch(&ana.last_file(), &ana.dir.path().join("saved"), deadline).await.unwrap();
+    let saved = ana.client.store().read(|view| view.files(row.key.inbox)).unwrap();
+    let path = saved[0].path.as_ref().expect("it is saved from what was kept");
+    assert_eq!(std::fs::read(path).unwrap(), [1; 200_000]);
+    assert!(ana.client.store().read(|view| view.file_parts(row.key)).unwrap().is_empty());
 }

@@ -225,6 +225,25 @@ impl Network {
         ended.texts()
     }
 
+    /// Starts each node anew, with another allowance of requests a second for a client's link.
+    pub(crate) fn set_client_requests(&self, per_second: u32) {
+        let height = self.show()["height"].as_u64().unwrap();
+        for node in self.nodes() {
+            let config = self.dir().join(&node.name).join("config.toml");
+            let before = std::fs::read_to_string(&config).unwrap();
+            let now = format!("client_requests = {per_second}");
+            let after = before.replace("client_requests = 0", &now);
+            assert_ne!(before, after);
+            std::fs::write(&config, after).unwrap();
+            self.devnet(&["kill", &node.name]);
+            until("the killed process is gone", || !node.is_alive());
+            self.devnet(&["start", &node.name]);
+        }
+        for node in self.nodes() {
+            self.wait_ready(&node, height);
+        }
+    }
+
     /// Waits until a node is listed with the keys it has and knows a document above `height`.
     pub(crate) fn wait_ready(&self, node: &Process, height: u64) {
         until(&format!("{} is ready above height {height}", node.name), || {

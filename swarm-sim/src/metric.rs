@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use crate::stats::clustered::clustered;
 use crate::stats::{self, Interval};
 
 /// How an interval was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Wilson's score interval over single trials, as if they were independent.
+    /// Wilson's score interval for as many independent trials as the units that are independent make up for.
     Wilson,
     /// Student's interval over the means of replicates.
     Replicates,
@@ -16,6 +17,44 @@ pub enum Method {
     OrderStatistics,
     /// None: a count, an extreme, or too few replicates.
     None,
+}
+
+impl Method {
+    /// As it stands in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wilson => "wilson",
+            Self::Replicates => "replicates",
+            Self::OrderStatistics => "order-statistics",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What an interval takes as independent of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Single requests.
+    Request,
+    /// Clients, each with all its requests.
+    Client,
+    /// Replicates, each with all that happened in it.
+    Replicate,
+    /// Nothing: there is no interval.
+    None,
+}
+
+impl Unit {
+    /// As it stands in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Client => "client",
+            Self::Replicate => "replicate",
+            Self::None => "none",
+        }
+    }
 }
 
 /// One figure of a run.
@@ -31,13 +70,15 @@ pub struct Metric {
     pub ci_high: Option<f64>,
     /// How the interval was made.
     pub interval: Method,
+    /// What the interval takes as independent.
+    pub independent: Unit,
     /// Unit of value and interval.
     pub unit: &'static str,
     /// Observations behind it.
     pub samples: u64,
     /// What theory says, where it has a closed form for it.
     pub expected: Option<f64>,
-    /// A share's interval over replicates, which holds where single trials are correlated.
+    /// A share's interval over replicates, beside the one over clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicates_low: Option<f64>,
     /// See [`Self::replicates_low`].
@@ -53,6 +94,7 @@ impl Metric {
             ci_low: None,
             ci_high: None,
             interval: Method::None,
+            independent: Unit::None,
             unit,
             samples,
             expected: None,
@@ -61,9 +103,10 @@ impl Metric {
         }
     }
 
-    fn with_interval(mut self, method: Method, interval: Option<Interval>) -> Self {
+    fn with_interval(mut self, method: Method, of: Unit, interval: Option<Interval>) -> Self {
         if let Some(Interval { low, high }) = interval {
-            (self.ci_low, self.ci_high, self.interval) = (Some(low), Some(high), method);
+            (self.ci_low, self.ci_high) = (Some(low), Some(high));
+            (self.interval, self.independent) = (method, of);
         }
         self
     }
@@ -80,36 +123,56 @@ impl Metric {
         Self::new(name, unit, count, Some(count as f64))
     }
 
-    /// The share of trials that are hits, from (hits, trials) of each replicate.
+    /// The share of trials that are hits, from those of each replicate, with replicates as the independent units.
     pub(crate) fn share(name: &'static str, replicates: &[Share]) -> Self {
-        let hits = replicates.iter().map(|share| share.hits).sum();
-        let of: u64 = replicates.iter().map(|share| share.of).sum();
-        let value = (of > 0).then(|| hits as f64 / of as f64);
-        let means = replicates.iter().filter(|share| share.of > 0);
-        let means: Vec<f64> = means.map(|share| share.hits as f64 / share.of as f64).collect();
+        Self::share_of(name, replicates, Unit::Replicate)
+    }
+
+    /// The share of trials that are hits, from those of each client of each replicate, with clients as the independent
+    /// units; beside it the interval over replicates, which also counts what clients of one network share.
+    pub(crate) fn share_over_clients(name: &'static str, replicates: &[Vec<Share>]) -> Self {
+        let of_replicate = |clients: &Vec<Share>| {
+            let share = clients
+                .iter()
+                .copied()
+                .reduce(|a, b| Share { hits: a.hits + b.hits, of: a.of + b.of });
+            share.filter(|share| share.of > 0).map(|share| share.hits as f64 / share.of as f64)
+        };
+        let means: Vec<f64> = replicates.iter().filter_map(of_replicate).collect();
         let over = stats::student(&means);
         Self {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
-            ..Self::new(name, "share", of, value)
-                .with_interval(Method::Wilson, stats::wilson(hits, of))
+            ..Self::share_of(name, &replicates.concat(), Unit::Client)
         }
+    }
+
+    fn share_of(name: &'static str, groups: &[Share], unit: Unit) -> Self {
+        let hits: u64 = groups.iter().map(|share| share.hits).sum();
+        let of: u64 = groups.iter().map(|share| share.of).sum();
+        let value = (of > 0).then(|| hits as f64 / of as f64);
+        Self::new(name, "share", of, value).with_interval(Method::Wilson, unit, clustered(groups))
     }
 
     /// The mean over replicates of each one's own mean.
     pub(crate) fn mean(name: &'static str, unit: &'static str, replicates: &[f64]) -> Self {
-        Self::new(name, unit, replicates.len() as u64, stats::mean(replicates))
-            .with_interval(Method::Replicates, stats::student(replicates))
+        Self::new(name, unit, replicates.len() as u64, stats::mean(replicates)).with_interval(
+            Method::Replicates,
+            Unit::Replicate,
+            stats::student(replicates),
+        )
     }
 
-    /// A quantile in milliseconds of ascending nanoseconds.
+    /// A quantile in milliseconds of ascending nanoseconds. The interval takes single requests as independent.
     pub(crate) fn quantile(name: &'static str, sorted_nanos: &[u64], percent: u32) -> Self {
-        let found = stats::quantile(sorted_nanos, percent);
-        let ms = |nanos: f64| nanos / 1e6;
-        let interval = found.and_then(|q| q.interval);
-        let interval = interval.map(|i| Interval { low: ms(i.low), high: ms(i.high) });
-        Self::new(name, "ms", sorted_nanos.len() as u64, found.map(|q| ms(q.value)))
-            .with_interval(Method::OrderStatistics, interval)
+        let ms: Vec<f64> = sorted_nanos.iter().map(|nanos| *nanos as f64 / 1e6).collect();
+        let found = stats::quantile(&ms, f64::from(percent) / 100.0);
+        let interval = found.and_then(|q| Some(Interval { low: q.low?, high: q.high? }));
+        Self::new(name, "ms", ms.len() as u64, found.map(|q| q.value)).with_interval(
+            Method::OrderStatistics,
+            Unit::Request,
+            interval,
+        )
     }
 
     /// The interval over replicates, where there is one.

@@ -9,7 +9,7 @@ use std::io;
 
 use serde_json::{Map, Value, json};
 
-use crate::metric::{Method, Metric, Table};
+use crate::metric::{Metric, Table};
 use crate::run::RunReport;
 
 /// The file that tells what run a folder holds.
@@ -56,12 +56,7 @@ fn figure(metric: &Metric) -> String {
     let mut text = format!("{} {}", number(value), metric.unit);
     if let Some(interval) = metric.interval() {
         let _ = write!(text, "  [{}, {}]", number(interval.low), number(interval.high));
-        text.push_str(match metric.interval {
-            Method::Wilson => " Wilson",
-            Method::Replicates => " over replicates",
-            Method::OrderStatistics => " order statistics",
-            Method::None => "",
-        });
+        let _ = write!(text, " over {}s", metric.independent.name());
     }
     if let Some(interval) = metric.over_replicates() {
         let (low, high) = (number(interval.low), number(interval.high));
@@ -96,25 +91,25 @@ pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
 }
 
 fn metrics_csv(metrics: &[Metric]) -> String {
-    let mut text = String::from("metric,value,ci_low,ci_high,interval,unit,samples,expected\n");
+    let mut text = String::from(
+        "metric,value,ci_low,ci_high,interval,independent,unit,samples,expected,replicates_low,replicates_high\n",
+    );
     for metric in metrics {
         let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let interval = match metric.interval {
-            Method::Wilson => "wilson",
-            Method::Replicates => "replicates",
-            Method::OrderStatistics => "order-statistics",
-            Method::None => "none",
-        };
         let _ = writeln!(
             text,
-            "{},{},{},{},{interval},{},{},{}",
+            "{},{},{},{},{},{},{},{},{},{},{}",
             metric.name,
             cell(metric.value),
             cell(metric.ci_low),
             cell(metric.ci_high),
+            metric.interval.name(),
+            metric.independent.name(),
             metric.unit,
             metric.samples,
             cell(metric.expected),
+            cell(metric.replicates_low),
+            cell(metric.replicates_high),
         );
     }
     text

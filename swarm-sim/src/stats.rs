@@ -3,6 +3,7 @@
 //! All intervals are two-sided and hold 95 %. What one run yields is often correlated (the
 //! requests of a client share its guards); then the interval over replicates is the honest one.
 
+pub mod clustered;
 pub mod survival;
 
 use crate::special::{binomial_upper, bisect, student_two_sided};
@@ -30,16 +31,8 @@ impl Interval {
 /// The Wilson score interval of `hits` of `of` independent trials (Wilson 1927); `None` without
 /// trials.
 pub fn wilson(hits: u64, of: u64) -> Option<Interval> {
-    if of == 0 {
-        return None;
-    }
-    let (n, share) = (of as f64, hits as f64 / of as f64);
-    let square = Z * Z;
-    let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
-    let half = Z * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
-    let low = if hits == 0 { 0.0 } else { (middle - half).max(0.0) };
-    let high = if hits == of { 1.0 } else { (middle + half).min(1.0) };
-    Some(Interval { low, high })
+    let (low, high) = wilson_at(hits, of, Z);
+    (of > 0).then_some(Interval { low, high })
 }
 
 /// The mean of values; `None` without any.
@@ -68,15 +61,19 @@ pub fn student_half(squares: f64, samples: u64) -> f64 {
     student_two_sided(u32::try_from(degrees).unwrap_or(u32::MAX), 0.95) * error
 }
 
-/// The ends of the Wilson score interval at `z` standard deviations. The lower end comes from the product of both,
-/// so that it keeps its digits when it is small.
+/// The ends of the Wilson score interval at `z` standard deviations.
 pub fn wilson_at(hits: u64, of: u64, z: f64) -> (f64, f64) {
-    let (n, h, square) = (of as f64, hits as f64, z * z);
-    let upper = |hits: f64| {
-        (hits + square / 2.0 + z * (hits * (n - hits) / n + square / 4.0).sqrt()) / (n + square)
-    };
-    let high = if hits == of { 1.0 } else { upper(h).min(1.0) };
-    let low = if hits == 0 { 0.0 } else { h * h / n / (n + square) / upper(h) };
+    wilson_of(hits as f64 / of as f64, of as f64, z)
+}
+
+/// The same for a share of `n` trials, which need not be whole. The lower end comes from the product of both, so that
+/// it keeps its digits when it is small.
+fn wilson_of(share: f64, n: f64, z: f64) -> (f64, f64) {
+    let square = z * z;
+    let upper = (share * n + square / 2.0 + z * (share * n * (1.0 - share) + square / 4.0).sqrt())
+        / (n + square);
+    let high = if share >= 1.0 { 1.0 } else { upper.min(1.0) };
+    let low = if share <= 0.0 { 0.0 } else { share * share * n / (n + square) / upper };
     (low, high)
 }
 
@@ -93,15 +90,24 @@ pub fn clopper_pearson_at(hits: u64, of: u64, tail: f64) -> (f64, f64) {
     (low, high)
 }
 
-/// The quantile at `share` of ascending values, with the ends of its 95 % interval from order statistics: ranks
-/// outside of which the number of values below the quantile, which is binomial, falls with probability 2.5 % each. A
-/// sample too small to bound it gives its own extremes. NaN without values.
-pub fn quantile_at(sorted: &[f64], share: f64) -> (f64, f64, f64) {
+/// A quantile of a sample, with the 95 % interval that order statistics give.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantile {
+    /// The smallest value that at least that share of the sample does not exceed.
+    pub value: f64,
+    /// Lower end; `None` where the sample is too small to bound the quantile from below.
+    pub low: Option<f64>,
+    /// Upper end; `None` where the sample is too small to bound the quantile from above.
+    pub high: Option<f64>,
+}
+
+/// The quantile at `share` of ascending values; `None` without values.
+///
+/// The interval's ranks are those outside of which the number of values below the quantile, which is binomial, falls
+/// with probability 2.5 % each: exact for independent values, whatever their distribution.
+pub fn quantile(sorted: &[f64], share: f64) -> Option<Quantile> {
     let n = sorted.len() as u64;
-    let at = |rank: u64| {
-        let index = usize::try_from(rank.clamp(1, n.max(1)) - 1).unwrap_or(0);
-        sorted.get(index).copied().unwrap_or(f64::NAN)
-    };
+    let at = |rank: u64| sorted.get(usize::try_from(rank.checked_sub(1)?).ok()?).copied();
     let first = |from: u64, holds: &dyn Fn(u64) -> bool| {
         let (mut low, mut high) = (from, n + 1);
         while low < high {
@@ -114,8 +120,8 @@ pub fn quantile_at(sorted: &[f64], share: f64) -> (f64, f64, f64) {
     // The least k with P(at most k) above 2.5 % is itself the lower rank.
     let low = first(0, &|k| at_most(k) > 0.025);
     let high = first(1, &|k| binomial_upper(n, k, share, 1.0 - share) <= 0.025);
-    let middle = first(1, &|k| k as f64 >= share * n as f64);
-    (at(middle), at(low), at(high))
+    let middle = first(1, &|k| k as f64 >= share * n as f64).min(n);
+    Some(Quantile { value: at(middle)?, low: at(low), high: at(high) })
 }
 
 /// The bootstrap's percentile interval at 95 % of a statistic (Efron 1979) from `rounds` resamples. `None` without
@@ -139,35 +145,6 @@ pub fn bootstrap(
     found.sort_by(f64::total_cmp);
     let cut = rounds / 40;
     Some(Interval { low: found[cut], high: found[rounds - 1 - cut] })
-}
-
-/// A quantile of a sample, with the interval that order statistics give.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quantile {
-    /// The sample's own quantile.
-    pub value: f64,
-    /// `None` where the sample is too small to bound the quantile on both sides.
-    pub interval: Option<Interval>,
-}
-
-/// The quantile at `percent` of ascending `sorted` values: the smallest that at least that share
-/// does not exceed. `None` without values.
-pub fn quantile(sorted: &[u64], percent: u32) -> Option<Quantile> {
-    let share = f64::from(percent) / 100.0;
-    let n = sorted.len() as f64;
-    // Ranks count from 1; how many values lie below the quantile is binomial.
-    let at_rank = |rank: f64| {
-        (0..sorted.len()).zip(sorted).find(|(at, _)| (*at + 1) as f64 >= rank).map(|(_, v)| *v)
-    };
-    let rank = |at: u64| if at == 0 { None } else { at_rank(at as f64) };
-    let value = rank((sorted.len() as u64 * u64::from(percent)).div_ceil(100).max(1))? as f64;
-    let spread = Z * (n * share * (1.0 - share)).sqrt();
-    let (low, high) = ((n * share - spread).floor(), (n * share + spread).ceil() + 1.0);
-    let interval = (low >= 1.0 && high <= n).then(|| {
-        let end = |rank| at_rank(rank).map_or(value, |value| value as f64);
-        Interval { low: end(low), high: end(high) }
-    });
-    Some(Quantile { value, interval })
 }
 
 /// Probability that two given different nodes are both malicious, when `malicious` of `nodes` are,
@@ -241,10 +218,9 @@ mod tests {
         // Tables of the sign test: n = 10 ranks 2 and 9 (97.9 %), n = 20 ranks 6 and 15 (95.9 %).
         for (n, low, high) in [(10, 2.0, 9.0), (20, 6.0, 15.0)] {
             let sorted: Vec<f64> = (1..=n).map(f64::from).collect();
-            let (_, from, to) = quantile_at(&sorted, 0.5);
-            assert_eq!((from, to), (low, high), "{n}");
+            let ends = quantile(&sorted, 0.5).map(|found| (found.low, found.high));
+            assert_eq!(ends, Some((Some(low), Some(high))), "{n}");
         }
-        assert_eq!(quantile_at(&[7.0], 0.99), (7.0, 7.0, 7.0));
     }
 
     #[test]
@@ -294,14 +270,16 @@ mod tests {
 
     #[test]
     fn quantiles_are_values_of_the_sample_within_their_interval() {
-        let sorted: Vec<u64> = (1..=1000).collect();
-        let of = |percent| quantile(&sorted, percent);
-        assert_eq!(of(50).map(|q| q.value), Some(500.0));
-        assert_eq!(of(99).map(|q| q.value), Some(990.0));
-        // 500 ± 1.96 × 15.8, rounded outwards.
-        assert_eq!(of(50).and_then(|q| q.interval), Some(Interval { low: 469.0, high: 532.0 }));
-        assert_eq!(quantile(&[], 50), None);
-        assert_eq!(quantile(&[7], 99), Some(Quantile { value: 7.0, interval: None }));
+        let sorted: Vec<f64> = (1..=1000).map(f64::from).collect();
+        let of = |share| quantile(&sorted, share);
+        // Binomial tails: P(at most 468 of 1000 halves) = 2.31 %, at most 469 2.68 %; of 1000 at 0.99, P(at most 982) =
+        // 1.38 %, at most 983 2.64 %; P(at least 997) = 1.01 %, at least 996 2.87 %. A normal tail would say 998.
+        assert_eq!(of(0.5), Some(Quantile { value: 500.0, low: Some(469.0), high: Some(532.0) }));
+        assert_eq!(of(0.99), Some(Quantile { value: 990.0, low: Some(983.0), high: Some(997.0) }));
+        assert_eq!(quantile(&[], 0.5), None);
+        // One value lies above the 99th percentile in 1 % of samples only, so it bounds it from below.
+        assert_eq!(quantile(&[7.0], 0.99).map(|q| (q.low, q.high)), Some((Some(7.0), None)));
+        assert_eq!(quantile(&[7.0], 0.5).map(|q| (q.low, q.high)), Some((None, None)));
     }
 
     #[test]

@@ -110,10 +110,14 @@ impl Measures {
         }
     }
 
-    fn share(&self, hit: impl Fn(&Record) -> Option<bool>) -> Share {
-        let known: Vec<bool> = self.requests.iter().filter_map(hit).collect();
-        let hits = known.iter().filter(|hit| **hit).count() as u64;
-        Share { hits, of: known.len() as u64 }
+    /// Hits among the requests of each client for which it is known.
+    fn shares(&self, hit: impl Fn(&Record) -> Option<bool>) -> Vec<Share> {
+        let of_client = |requests: &[Record]| {
+            let known: Vec<bool> = requests.iter().filter_map(&hit).collect();
+            let hits = known.iter().filter(|hit| **hit).count() as u64;
+            Share { hits, of: known.len() as u64 }
+        };
+        self.requests.chunk_by(|a, b| a.client == b.client).map(of_client).collect()
     }
 
     fn tries_mean(&self) -> f64 {
@@ -128,12 +132,12 @@ pub(crate) fn merge(onion: &Onion, replicates: &[Measures]) -> (Vec<Metric>, Tab
     let malicious = usize::try_from(onion.network.nodes).unwrap_or(usize::MAX);
     let malicious = onion.network.malicious.of(malicious) as u64;
     let share = |name, hit: fn(&Record) -> Option<bool>| {
-        let shares: Vec<Share> = replicates.iter().map(|measures| measures.share(hit)).collect();
-        Metric::share(name, &shares)
+        let shares: Vec<_> = replicates.iter().map(|measures| measures.shares(hit)).collect();
+        Metric::share_over_clients(name, &shares)
     };
     let ends = |name, both: fn(Ends) -> bool| {
-        let shares = replicates.iter().map(|m| m.share(|request| request.first.map(both)));
-        Metric::share(name, &shares.collect::<Vec<_>>())
+        let shares = replicates.iter().map(|m| m.shares(|request| request.first.map(both)));
+        Metric::share_over_clients(name, &shares.collect::<Vec<_>>())
     };
     let sum = |name, unit, value: fn(&Measures) -> u64| {
         Metric::count(name, unit, replicates.iter().map(value).sum())

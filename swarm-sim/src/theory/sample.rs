@@ -176,7 +176,12 @@ fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Es
         Sampler::Quantile(_) => {
             let mut all: Vec<f64> = blocks.into_iter().flat_map(|block| block.kept).collect();
             all.sort_by(f64::total_cmp);
-            stats::quantile_at(&all, args.real("quantile"))
+            let end = |at: Option<&f64>| at.copied().unwrap_or(f64::NAN);
+            let (least, most) = (end(all.first()), end(all.last()));
+            // A sample too small to bound the quantile gives its own extremes.
+            stats::quantile(&all, args.real("quantile")).map_or((least, least, most), |found| {
+                (found.value, found.low.unwrap_or(least), found.high.unwrap_or(most))
+            })
         }
         Sampler::Mean(_) | Sampler::Weight(_) => {
             let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);

@@ -1,5 +1,7 @@
 //! What a scenario says once it is read, and what theory predicts for it, before anything is run.
 
+mod paths;
+
 use core::time::Duration;
 
 use enjambre_protocol::swarm::{Readiness, SWARM_MAX, SWARM_MIN, majority};
@@ -57,6 +59,7 @@ pub fn explain(scenario: &Scenario) -> Explanation {
     let (settings, predictions, leaves_out) = match &scenario.engine {
         Engine::Churn(churn) => (churn_settings(churn), churn_predictions(churn), CHURN_LEAVES_OUT),
         Engine::Onion(onion) => (onion_settings(onion), onion_predictions(onion), ONION_LEAVES_OUT),
+        Engine::Paths(spec) => (paths::settings(spec), paths::predictions(spec), paths::LEAVES_OUT),
     };
     Explanation {
         scenario: scenario.name.clone(),

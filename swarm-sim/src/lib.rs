@@ -1,9 +1,9 @@
 //! A simulator of Enjambre networks, for choosing parameters and measuring what they cost.
 //!
 //! It runs the protocol's own code (the swarm map, path selection, onion packets) over networks
-//! that are described by a [`scenario`] file. Two engines exist: [`churn`] computes one directory
+//! that are described by a [`scenario`] file. Three engines exist: [`churn`] computes one directory
 //! step after the other while nodes come and go; [`onion`] sends real packets through real nodes
-//! in virtual time. A run has replicates that share nothing but the scenario; they run on as many
+//! in virtual time; [`paths`] follows clients' guards and paths over months. A run has replicates that share nothing but the scenario; they run on as many
 //! threads as wanted, and their results and digests are merged in their order.
 //!
 //! Beside them stands [`theory`]: metrics that have a closed form, each with a Monte Carlo estimate
@@ -21,6 +21,7 @@
 //!   the source's own counter.
 #![forbid(unsafe_code)]
 
+pub mod alias;
 pub mod churn;
 pub mod decimal;
 pub mod explain;
@@ -28,6 +29,7 @@ pub mod metric;
 pub mod net;
 pub mod onion;
 pub mod output;
+pub mod paths;
 pub mod population;
 pub mod queue;
 pub mod run;

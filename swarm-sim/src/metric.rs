@@ -1,6 +1,10 @@
 //! What a run found, with intervals, and rows of single events.
 
+mod over_time;
+
 use serde::Serialize;
+
+pub use over_time::{Curve, Place};
 
 use crate::stats::clustered::clustered;
 use crate::stats::{self, Interval};
@@ -15,7 +19,9 @@ pub enum Method {
     Replicates,
     /// Order statistics of the pooled sample.
     OrderStatistics,
-    /// None: a count, an extreme, or too few replicates.
+    /// The Kaplan-Meier estimate's band.
+    KaplanMeier,
+    /// None: a count, an extreme, too few replicates, or no event.
     None,
 }
 
@@ -26,6 +32,7 @@ impl Method {
             Self::Wilson => "wilson",
             Self::Replicates => "replicates",
             Self::OrderStatistics => "order-statistics",
+            Self::KaplanMeier => "kaplan-meier",
             Self::None => "none",
         }
     }
@@ -118,6 +125,13 @@ impl Metric {
         self
     }
 
+    /// Adds what theory says, where it says something.
+    #[must_use]
+    pub(crate) const fn with_expected_if(mut self, expected: Option<f64>) -> Self {
+        self.expected = expected;
+        self
+    }
+
     /// A sum over all replicates, or an extreme of them.
     pub(crate) fn count(name: &'static str, unit: &'static str, count: u64) -> Self {
         Self::new(name, unit, count, Some(count as f64))
@@ -166,11 +180,23 @@ impl Metric {
     /// A quantile in milliseconds of ascending nanoseconds. The interval takes single requests as independent.
     pub(crate) fn quantile(name: &'static str, sorted_nanos: &[u64], percent: u32) -> Self {
         let ms: Vec<f64> = sorted_nanos.iter().map(|nanos| *nanos as f64 / 1e6).collect();
-        let found = stats::quantile(&ms, f64::from(percent) / 100.0);
+        Self::quantile_of(name, "ms", Unit::Request, &ms, percent)
+    }
+
+    /// A quantile of ascending values, each of one of the units that are independent.
+    pub(crate) fn quantile_of(
+        name: &'static str,
+        unit: &'static str,
+        of: Unit,
+        sorted: &[f64],
+        percent: u32,
+    ) -> Self {
+        let found = stats::quantile(sorted, f64::from(percent) / 100.0);
         let interval = found.and_then(|q| Some(Interval { low: q.low?, high: q.high? }));
-        Self::new(name, "ms", ms.len() as u64, found.map(|q| q.value)).with_interval(
+        let value = found.map(|q| q.value);
+        Self::new(name, unit, sorted.len() as u64, value).with_interval(
             Method::OrderStatistics,
-            Unit::Request,
+            of,
             interval,
         )
     }

@@ -9,7 +9,7 @@ use std::io;
 
 use serde_json::{Map, Value, json};
 
-use crate::metric::{Metric, Table};
+use crate::metric::{Curve, Metric, Table};
 use crate::run::RunReport;
 
 /// The file that tells what run a folder holds.
@@ -83,34 +83,54 @@ fn number(value: f64) -> String {
 pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
     let json = serde_json::to_string_pretty(&to_json(report)).map_err(io::Error::other)?;
     let table = &report.table;
-    Ok(vec![
+    let mut files = vec![
         ("metrics.csv".to_owned(), metrics_csv(&report.metrics)),
         (format!("{}.csv", table.name), table_csv(table)),
-        (RESULTS.to_owned(), json + "\n"),
-    ])
+    ];
+    if !report.curves.is_empty() {
+        files.push(("curves.csv".to_owned(), curves_csv(&report.curves)));
+    }
+    files.push((RESULTS.to_owned(), json + "\n"));
+    Ok(files)
+}
+
+/// The columns of [`metric_row`].
+pub const METRIC_COLUMNS: &str = "metric,value,ci_low,ci_high,interval,independent,unit,samples,expected,replicates_low,replicates_high";
+
+/// A metric as a row of a CSV file; what does not exist is empty.
+pub fn metric_row(metric: &Metric) -> String {
+    let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    format!(
+        "{},{},{},{},{},{},{},{},{},{},{}",
+        metric.name,
+        cell(metric.value),
+        cell(metric.ci_low),
+        cell(metric.ci_high),
+        metric.interval.name(),
+        metric.independent.name(),
+        metric.unit,
+        metric.samples,
+        cell(metric.expected),
+        cell(metric.replicates_low),
+        cell(metric.replicates_high),
+    )
 }
 
 fn metrics_csv(metrics: &[Metric]) -> String {
-    let mut text = String::from(
-        "metric,value,ci_low,ci_high,interval,independent,unit,samples,expected,replicates_low,replicates_high\n",
-    );
-    for metric in metrics {
-        let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{},{},{},{},{},{},{},{},{},{},{}",
-            metric.name,
-            cell(metric.value),
-            cell(metric.ci_low),
-            cell(metric.ci_high),
-            metric.interval.name(),
-            metric.independent.name(),
-            metric.unit,
-            metric.samples,
-            cell(metric.expected),
-            cell(metric.replicates_low),
-            cell(metric.replicates_high),
-        );
+    let rows = metrics.iter().map(|metric| metric_row(metric) + "\n");
+    format!("{METRIC_COLUMNS}\n{}", rows.collect::<String>())
+}
+
+fn curves_csv(curves: &[Curve]) -> String {
+    let mut text = String::from("curve,time,unit,share,ci_low,ci_high\n");
+    for curve in curves {
+        for place in &curve.places {
+            let (name, unit, time, share) = (curve.name, curve.unit, place.time, place.share);
+            let end = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+            let low = end(place.band.map(|band| band.low));
+            let high = end(place.band.map(|band| band.high));
+            let _ = writeln!(text, "{name},{time},{unit},{share},{low},{high}");
+        }
     }
     text
 }

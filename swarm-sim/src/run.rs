@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use enjambre_protocol::id::Digest;
 
 use crate::churn::{self, ChurnError};
-use crate::metric::{Metric, Table};
+use crate::metric::{Curve, Metric, Table};
 use crate::onion::{self, OnionSimError};
+use crate::paths::{self, PathsError};
 use crate::scenario::{Engine, Scenario};
 use crate::stream::Streams;
 use crate::trace::run_digest;
@@ -43,6 +44,8 @@ pub struct RunReport {
     pub metrics: Vec<Metric>,
     /// Single events.
     pub table: Table,
+    /// Shares of clients over time, where the engine has some.
+    pub curves: Vec<Curve>,
 }
 
 impl RunReport {
@@ -76,6 +79,9 @@ pub enum EngineError {
     /// Of the onion engine.
     #[error(transparent)]
     Onion(#[from] OnionSimError),
+    /// Of the paths engine.
+    #[error(transparent)]
+    Paths(#[from] PathsError),
 }
 
 /// Runs a scenario.
@@ -87,14 +93,15 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
         replicate,
         source,
     };
-    let (digests, events, (metrics, table)) = match &scenario.engine {
+    let (digests, events, (metrics, table, curves)) = match &scenario.engine {
         Engine::Churn(spec) => {
             let outcomes = spread(config, |replicate| churn::run(spec, &streams(replicate)));
             let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
             let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
             let events = outcomes.iter().map(|o| o.events).sum();
             let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            (digests, events, churn::merge(&measures))
+            let (metrics, table) = churn::merge(&measures);
+            (digests, events, (metrics, table, Vec::new()))
         }
         Engine::Onion(spec) => {
             let outcomes = spread(config, |replicate| onion::run(spec, &streams(replicate)));
@@ -102,7 +109,16 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
             let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
             let events = outcomes.iter().map(|o| o.events).sum();
             let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            (digests, events, onion::merge(spec, &measures))
+            let (metrics, table) = onion::merge(spec, &measures);
+            (digests, events, (metrics, table, Vec::new()))
+        }
+        Engine::Paths(spec) => {
+            let outcomes = spread(config, |replicate| paths::run(spec, &streams(replicate)));
+            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
+            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
+            let events = outcomes.iter().map(|o| o.events).sum();
+            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
+            (digests, events, paths::merge(spec, &measures))
         }
     };
     Ok(RunReport {
@@ -114,6 +130,7 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
         events,
         metrics,
         table,
+        curves,
     })
 }
 

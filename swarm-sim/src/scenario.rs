@@ -7,6 +7,7 @@
 mod built_in;
 mod error;
 mod file;
+mod paths;
 mod value;
 
 use core::time::Duration;
@@ -38,6 +39,8 @@ pub enum Engine {
     Churn(Churn),
     /// Requests through onion paths in virtual time.
     Onion(Onion),
+    /// Guards and whole paths over months.
+    Paths(Paths),
 }
 
 impl Engine {
@@ -46,6 +49,7 @@ impl Engine {
         match self {
             Self::Churn(_) => "churn",
             Self::Onion(_) => "onion",
+            Self::Paths(_) => "paths",
         }
     }
 }
@@ -177,22 +181,113 @@ pub struct Failures {
     pub down: Duration,
 }
 
+/// Guards that the protocol's clients use at a time (05 paths, section 4).
+pub(crate) const GUARDS: usize = 2;
+
+/// How long the protocol's guards live, in milliseconds: 60 to 120 days.
+pub(crate) const GUARD_LIFE: (u64, u64) = (60 * 86_400_000, 120 * 86_400_000);
+
+/// How long members of the protocol's second layer live, in milliseconds: 7 to 14 days.
+pub(crate) const MIDDLE_LIFE: (u64, u64) = (7 * 86_400_000, 14 * 86_400_000);
+
+/// Settings of the paths engine. Times are in milliseconds, the resolution of the directory's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paths {
+    /// Who takes part; `malicious` is the share of what the adversary owns.
+    pub network: Network,
+    /// How often nodes are drawn against each other.
+    pub weights: Weights,
+    /// What the adversary owns a share of.
+    pub owned: Owned,
+    /// Clients.
+    pub clients: u32,
+    /// Mailboxes that each asks.
+    pub contacts: u32,
+    /// Time between two requests of a client.
+    pub every: u64,
+    /// Clients begin at a random time within this.
+    pub join_within: u64,
+    /// Who chooses.
+    pub selection: Selection,
+    /// How long the network is watched.
+    pub span: u64,
+}
+
+/// Weights of nodes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Weights {
+    /// The same for all.
+    Equal,
+    /// From 100, with this tail index, cut at a million.
+    Pareto {
+        /// The tail index.
+        shape: f64,
+    },
+}
+
+/// What the adversary owns a share of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// Nodes, drawn uniformly.
+    Nodes,
+    /// Weight: nodes drawn uniformly until they have it.
+    Weight,
+    /// Address prefixes, with all nodes in them.
+    Prefixes,
+}
+
+/// Who chooses guards, middles and exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// The protocol's path machine.
+    Machine,
+    /// The fast sampler.
+    Sampler(Sampler),
+}
+
+/// Settings of the sampler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampler {
+    /// Guards in use at a time.
+    pub guards: usize,
+    /// The shortest and the longest life of a guard, in milliseconds; uniform between.
+    pub guard_life: (u64, u64),
+    /// Where middles come from.
+    pub second_layer: SecondLayer,
+}
+
+/// Where middles come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondLayer {
+    /// Two members in each of two swarms.
+    Pairs {
+        /// Their shortest and longest life, in milliseconds; uniform between.
+        life: (u64, u64),
+    },
+    /// Each is drawn afresh, by weight.
+    None,
+}
+
 impl Scenario {
     /// Finds a built-in scenario by its name, else reads a file.
     pub fn load(name_or_file: &str) -> Result<Self, ScenarioError> {
+        Self::parse(name_or_file, &Self::text(name_or_file)?)
+    }
+
+    /// The text of a built-in scenario, else that of a file.
+    pub fn text(name_or_file: &str) -> Result<String, ScenarioError> {
         if let Some(built_in) = BUILT_IN.iter().find(|b| b.name == name_or_file) {
-            return Self::parse(built_in.name, built_in.text);
+            return Ok(built_in.text.to_owned());
         }
         let path = Path::new(name_or_file);
         if path.extension().is_none() && !path.exists() {
             return Err(ScenarioError::Unknown { name: name_or_file.to_owned() });
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ScenarioError::Read { file: name_or_file.to_owned(), source })?;
-        Self::parse(name_or_file, &text)
+        std::fs::read_to_string(path)
+            .map_err(|source| ScenarioError::Read { file: name_or_file.to_owned(), source })
     }
 
-    /// Reads the text of a scenario; `file` is what errors call it.
+    /// Reads the text of a scenario, but for its `[sweep]`; `file` is what errors call it.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         file::parse(text).map_err(|fault| fault.into_error(file, text))
     }

@@ -4,6 +4,8 @@
 //! never share a stream, and neither threads nor further entities shift anyone's draws. All
 //! arithmetic is the same on every platform: whole numbers, IEEE 754 basics, and `libm`.
 
+pub mod fast;
+
 use core::time::Duration;
 
 use enjambre_protocol::crypto;

@@ -13,6 +13,7 @@
 mod chain;
 mod check;
 mod forms;
+mod guards;
 mod lifetime;
 mod params;
 mod registry;
@@ -25,6 +26,7 @@ pub use registry::FORMS;
 pub use sample::{Estimate, SAMPLES_MAX};
 
 use forms::Found;
+pub(crate) use guards::{any_malicious, guard_set_compromise};
 use sample::Sampler;
 
 /// A metric with a closed form.

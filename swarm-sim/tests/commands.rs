@@ -83,7 +83,10 @@ fn scenarios_are_listed_one_a_line() {
         .collect();
     assert_eq!(
         (code, names),
-        (Some(0), vec!["churn".into(), "churn-deployed".into(), "onion".into()])
+        (
+            Some(0),
+            ["churn", "churn-deployed", "guards", "onion", "paths"].map(Value::from).to_vec()
+        )
     );
 }
 
@@ -98,11 +101,11 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("run", "NAME|FILE"),
         ("run churn --seed x", "invalid value 'x'"),
         ("run churn --replicates 0", "0 is not in"),
-        ("run garlic", "one of churn, churn-deployed, onion"),
+        ("run garlic", "one of churn, churn-deployed, guards, onion, paths"),
         ("run bad.toml", "bad.toml, line"),
-        ("explain garlic", "one of churn, churn-deployed, onion"),
+        ("explain garlic", "one of churn, churn-deployed, guards, onion, paths"),
         ("run missing.toml", "cannot read missing.toml"),
-        ("verify-determinism garlic", "one of churn, churn-deployed, onion"),
+        ("verify-determinism garlic", "one of churn, churn-deployed, guards, onion, paths"),
     ] {
         let (code, out, error) = said(folder.path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "swarm-sim {line}");

@@ -86,6 +86,48 @@ fn deployed_rules_refuse_settings_of_the_protocols() {
 }
 
 #[test]
+fn settings_that_the_path_machine_or_the_sampler_lacks_are_refused_on_their_line() {
+    let paths = "paths";
+    refused_on(
+        paths,
+        "selection = \"machine\"",
+        "guards = 3\nselection = \"machine\"",
+        "selection =",
+        "to change them",
+    );
+    refused(paths, "families = 60", "families = 0", "network.families", "from 1 to 10000");
+    refused_on(paths, "\"machine\"", "\"sampler\"", "families =", "neither families nor prefixes");
+    refused(paths, "\"60 d\"", "\"365 d\"", "clients.join_within", "less than span");
+    refused(paths, ", shape = 1.5", "", "network.weights", "need a shape");
+    refused(
+        "guards",
+        "nodes = 400",
+        "nodes = 55",
+        "network.nodes",
+        "56 nodes or more for 2 guards",
+    );
+    refused("guards", "\"1 h\"", "\"9 min\"", "clients.every", "10 min");
+    refused("guards", "\"1 h\"", "\"9 ns\"", "clients.every", "at least 1 ms");
+    refused("guards", "\"60 d\"", "\"121 d\"", "paths.guard_life_min", "not above the longest");
+    refused(
+        "guards",
+        "second_layer = \"pairs\"",
+        "second_layer = \"vanguards\"",
+        "paths.second_layer",
+        "unknown variant",
+    );
+    refused_on("guards", "\"10 %\"", "\"10 %\"\nbudget = 3", "budget", "unknown field");
+}
+
+/// As `refused`, where another line than the changed one is to blame.
+fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
+    let error = refusal(name, from, to);
+    let text = BUILT_IN.iter().find(|b| b.name == name).unwrap().text.replacen(from, to, 1);
+    let line = text[..text.find(blamed).unwrap()].matches('\n').count() + 1;
+    assert!(error.starts_with(&format!("x.toml, line {line}, ")) && error.contains(why), "{error}");
+}
+
+#[test]
 fn history_of_too_many_nodes_is_refused_at_the_first_of_its_steps() {
     let error = refusal("churn", "times = 300\njoin = 1", "times = 900000\njoin = 9");
     let start = format!("x.toml, line {}, [[steps]]", line("churn", "[[steps]]"));
@@ -108,7 +150,7 @@ fn unknown_name_is_answered_with_those_that_exist() {
     let error = Scenario::load("garlic").map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no scenario is called garlic: give a file, or one of churn, churn-deployed, onion"
+        "no scenario is called garlic: give a file, or one of churn, churn-deployed, guards, onion, paths"
     );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");

@@ -35,6 +35,23 @@ fn closed_forms_have_values_found_at_high_precision() {
         ),
         ("guard-compromise-by malicious_share=0.1 life_days=0.1 days=0.3", 0.3439),
         ("guard-compromise-by malicious_share=1e-300 life_days=1 days=0", 1e-300),
+        (
+            "guard-set-compromise-by malicious_share=0.1 guards=1 life_min_days=60 life_max_days=120 days=90",
+            0.145,
+        ),
+        // Sums of 2 and 3 lives are at most 200 days with 7/9 and 1/162.
+        (
+            "guard-set-compromise-by malicious_share=0.1 guards=1 life_min_days=60 life_max_days=120 days=200",
+            0.253_45,
+        ),
+        (
+            "guard-set-compromise-by malicious_share=0.1 guards=2 life_min_days=0.1 life_max_days=0.1 days=0.3",
+            0.569_532_79,
+        ),
+        (
+            "guard-set-compromise-by malicious_share=1e-300 guards=2 life_min_days=60 life_max_days=120 days=0",
+            2e-300,
+        ),
         ("guard-days-to-compromise malicious_share=0.2 life_days=30", 120.0),
         ("predecessor-rounds nodes=5 malicious=2", 9.230_895_589_643_3),
         ("threshold-mix-entropy n=3", 1.584_962_500_721_156_2),
@@ -77,6 +94,14 @@ fn impossible_parameters_exit_2_and_list_what_is_allowed() {
         ),
         ("analytic fresh-paths-compromise nodes=2 malicious=1 paths=1", "nodes must be at least 3"),
         ("analytic guards-day-zero nodes=3 malicious=1 guards=4", "guards cannot be above nodes"),
+        (
+            "analytic guard-set-compromise-by malicious_share=0.1 guards=1 life_min_days=2 life_max_days=1 days=1",
+            "life_min_days cannot be above life_max_days",
+        ),
+        (
+            "analytic guard-set-compromise-by malicious_share=0.1 guards=1 life_min_days=1 life_max_days=3 days=201",
+            "days cannot be above 100 mean lives",
+        ),
         ("analytic entropy p=0.5,0.4", "shares that sum to 1"),
         ("analytic wilson hits=5 of=4 level=0.95", "hits cannot be above of"),
         ("analytic wilson hits=1 of=4 level=1", "level cannot be `1`"),
@@ -203,5 +228,5 @@ fn metrics_lists_every_form_with_its_source() {
             (Some(form.name), Some(form.source))
         );
     }
-    assert_eq!(FORMS.len(), 28);
+    assert_eq!(FORMS.len(), 29);
 }

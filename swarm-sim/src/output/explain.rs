@@ -18,6 +18,9 @@ pub fn to_text(explanation: &Explanation) -> String {
         let _ = writeln!(text, "  {:width$}  {}", setting.key, setting.value);
     }
     text.push_str("\nTheory predicts\n");
+    if explanation.predictions.is_empty() {
+        text.push_str("  nothing for these settings\n");
+    }
     for found in &explanation.predictions {
         let (name, value, unit) = (&found.name, super::number(found.value), found.unit);
         let _ = writeln!(text, "  {name}: {value} {unit}\n    {}", found.formula);

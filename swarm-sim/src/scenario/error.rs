@@ -36,6 +36,23 @@ pub enum ScenarioError {
     },
 }
 
+impl ScenarioError {
+    /// What is wrong at a place of a file's text.
+    pub(crate) fn invalid(file: &str, text: &str, at: usize, what: &str) -> Self {
+        Fault::new(at..at, what).into_error(file, text)
+    }
+
+    /// The key that is to blame, if one is.
+    pub(crate) fn key(&self) -> Option<&str> {
+        if let Self::Invalid { key, .. } = self { key.as_deref() } else { None }
+    }
+
+    /// What is wrong, without where.
+    pub(crate) fn what(&self) -> String {
+        if let Self::Invalid { what, .. } = self { what.clone() } else { self.to_string() }
+    }
+}
+
 fn names() -> String {
     BUILT_IN.iter().map(|built_in| built_in.name).collect::<Vec<_>>().join(", ")
 }

@@ -6,9 +6,11 @@ use enjambre_protocol::limits::NODES_MAX;
 use enjambre_protocol::onion::{SizeClass, payload_capacity};
 use enjambre_protocol::swarm::{Readiness, SwarmParams};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::error::Fault;
+use super::paths::{PathsFile, paths};
 use super::value::{Bytes, Count, Delay, Period, Shape};
 use super::{
     Churn, Clients, Engine, Failures, Latency, Links, Network, Onion, Rules, Scenario, Share, Steps,
@@ -18,13 +20,13 @@ use super::{
 const VERSION: u32 = 1;
 
 /// Four nodes make a path; the directory's limit bounds them.
-const NODES: u32 = {
+pub(super) const NODES: u32 = {
     assert!(NODES_MAX == 10_000);
     10_000
 };
 
 /// Enough for any experiment, and few enough that a mistyped one ends.
-const MANY: u32 = 1_000_000;
+pub(super) const MANY: u32 = 1_000_000;
 
 /// Bytes by which a request is recognised; see the onion engine.
 const REQUEST_MIN: usize = crate::onion::MARKER_LEN;
@@ -37,9 +39,10 @@ struct Header {
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum EngineName {
+pub(super) enum EngineName {
     Churn,
     Onion,
+    Paths,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +52,8 @@ struct ChurnFile {
     _version: u32,
     #[serde(rename = "engine")]
     _engine: EngineName,
+    #[serde(rename = "sweep", default)]
+    _sweep: IgnoredAny,
     name: Spanned<String>,
     about: String,
     replicates: Count<1, 10_000>,
@@ -64,6 +69,8 @@ struct OnionFile {
     _version: u32,
     #[serde(rename = "engine")]
     _engine: EngineName,
+    #[serde(rename = "sweep", default)]
+    _sweep: IgnoredAny,
     name: Spanned<String>,
     about: String,
     replicates: Count<1, 10_000>,
@@ -204,6 +211,15 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
                 about: file.about,
                 replicates: file.replicates.0,
                 engine: Engine::Onion(Onion { network, clients, links, failures }),
+            })
+        }
+        EngineName::Paths => {
+            let file: PathsFile = toml::from_str(text)?;
+            Ok(Scenario {
+                name: name(&file.name)?,
+                engine: Engine::Paths(paths(&file)?),
+                about: file.about,
+                replicates: file.replicates.0,
             })
         }
     }

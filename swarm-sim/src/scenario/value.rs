@@ -16,6 +16,12 @@ impl Share {
     /// Nothing.
     pub const NONE: Self = Self(0);
 
+    /// So many percent, at most 100.
+    #[cfg(test)]
+    pub(crate) fn percent(percent: u64) -> Self {
+        Self(percent.min(100) * (Self::WHOLE / 100))
+    }
+
     /// Parts of [`Self::WHOLE`].
     pub const fn parts(self) -> u64 {
         self.0
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn share_of_a_count_is_rounded_to_the_nearest() {
-        let percent = |percent| Share(percent * Share::WHOLE / 100);
+        let percent = Share::percent;
         assert_eq!(percent(20).of(60), 12);
         assert_eq!(percent(50).of(5), 3);
         assert_eq!(percent(0).of(5), 0);

@@ -56,6 +56,21 @@ pub fn kaplan_meier(observed: &[Observed]) -> Vec<Step> {
     steps
 }
 
+/// The last step at or before a time; `None` before the first event.
+pub fn at(steps: &[Step], time: f64) -> Option<&Step> {
+    steps.get(steps.partition_point(|step| step.time <= time).checked_sub(1)?)
+}
+
+/// The time by which half of the observations have had their event, with the ends of its 95 % interval: where the band
+/// reaches one half (Brookmeyer and Crowley, 1982). Each is `None` where it was not reached.
+pub fn median(steps: &[Step]) -> (Option<f64>, Option<f64>, Option<f64>) {
+    let first = |below: &dyn Fn(&Step) -> bool| steps.iter().find(|s| below(s)).map(|s| s.time);
+    let value = first(&|step| step.survival <= 0.5);
+    let low = first(&|step| step.band.map_or(step.survival, |band| band.low) <= 0.5);
+    let high = first(&|step| step.band.map_or(step.survival, |band| band.high) <= 0.5);
+    (value, low, high)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +101,19 @@ mod tests {
                 "{step:?}"
             );
         }
+    }
+
+    #[test]
+    fn median_of_the_remission_times_is_the_published_one() {
+        let events = [6.0, 6.0, 6.0, 7.0, 10.0, 13.0, 16.0, 22.0, 23.0];
+        let cut = [6.0, 9.0, 10.0, 11.0, 17.0, 19.0, 20.0, 25.0, 32.0, 32.0, 34.0, 35.0];
+        let all = events.map(|time| Observed { time, event: true }).into_iter();
+        let all: Vec<_> = all.chain(cut.map(|time| Observed { time, event: false })).collect();
+        let steps = kaplan_meier(&all);
+        // R's survival package says 23, from 13, with no upper end.
+        assert_eq!(median(&steps), (Some(23.0), Some(13.0), None));
+        assert_eq!(at(&steps, 5.9), None);
+        assert_eq!(at(&steps, 12.0).map(|step| step.time), Some(10.0));
     }
 
     #[test]

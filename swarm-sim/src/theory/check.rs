@@ -54,6 +54,16 @@ const POINTS: &[(&str, &str, u64)] = &[
     ("guard-compromise-by", "malicious_share=0.1 life_days=0.1 days=0.3", 400_000),
     ("guard-days-to-compromise", "malicious_share=0.2 life_days=30", 200_000),
     ("guard-days-to-compromise", "malicious_share=0.2 life_days=30 life=exponential", 200_000),
+    (
+        "guard-set-compromise-by",
+        "malicious_share=0.1 guards=2 life_min_days=60 life_max_days=120 days=365",
+        400_000,
+    ),
+    (
+        "guard-set-compromise-by",
+        "malicious_share=0.05 guards=3 life_min_days=0 life_max_days=30 days=90",
+        400_000,
+    ),
     ("guards-day-zero", "nodes=25 malicious=4 guards=3", 400_000),
     ("poisson-mix-entropy", "rho=5", 1_000_000),
     ("poisson-mix-entropy", "rho=5 view=departure", 1_000_000),

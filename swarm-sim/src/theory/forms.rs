@@ -15,7 +15,7 @@ pub(super) type Found = Result<Vec<f64>, String>;
 /// Copies of one store at most: the work grows with the third power.
 pub(super) const COPIES_MAX: u64 = 200;
 
-fn require(holds: bool, sentence: &str) -> Result<(), String> {
+pub(super) fn require(holds: bool, sentence: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(sentence.to_owned()) }
 }
 
@@ -60,7 +60,7 @@ fn all_of(nodes: u64, marked: u64, draws: u64) -> f64 {
 }
 
 /// Probability that at least one of `draws` different ones of `nodes` is among `marked`.
-fn any_of(nodes: u64, marked: u64, draws: u64) -> f64 {
+pub(super) fn any_of(nodes: u64, marked: u64, draws: u64) -> f64 {
     if draws > nodes - marked {
         return 1.0;
     }
@@ -76,7 +76,7 @@ fn any_of(nodes: u64, marked: u64, draws: u64) -> f64 {
 }
 
 /// 1 − (1 − p)^n.
-fn at_least_once(p: f64, n: f64) -> f64 {
+pub(super) fn at_least_once(p: f64, n: f64) -> f64 {
     -libm::expm1(n * libm::log1p(-p))
 }
 

@@ -1,7 +1,7 @@
 //! The list of all metrics with a closed form.
 
 use super::sample::{self, Sampler};
-use super::{Form, Kind, Param, forms, lifetime};
+use super::{Form, Kind, Param, forms, guards, lifetime};
 
 const fn param(name: &'static str, kind: Kind) -> Param {
     Param { name, kind, default: None }
@@ -119,6 +119,22 @@ pub const FORMS: &[Form] = &[
         source: URN,
         evaluate: forms::guards_day_zero,
         sampler: Some(Sampler::Share(sample::guards_day_zero)),
+    },
+    Form {
+        name: "guard-set-compromise-by",
+        params: &[
+            param("malicious_share", Kind::Share),
+            count("guards", 1),
+            param("life_min_days", Kind::Real),
+            param("life_max_days", Kind::Positive),
+            param("days", Kind::Real),
+        ],
+        fields: ONE,
+        unit: "probability",
+        formula: "1 - (1-p)^guards, p = sum over k of m (1-m)^k P(k lives sum to days or less), lives uniform from life_min_days to life_max_days, cut below a relative 1e-16",
+        source: "renewal process with geometric stopping; Irwin, Hall, 1927; de Boor, On Calculating with B-splines, 1972; guards after Elahi et al., Changing of the Guards, 2012",
+        evaluate: guards::guard_set_compromise_by,
+        sampler: Some(Sampler::Share(guards::sample_guard_set)),
     },
     Form {
         name: "predecessor-rounds",

@@ -1,0 +1,76 @@
+//! Whole paths over months: how soon, and how often, an adversary sees a client.
+//!
+//! Each client keeps guards and, if there is one, a second layer, whose lives end and who are replaced; it sends one
+//! request after the other to the swarms of its contacts. The protocol's
+//! [`PathMachine`](enjambre_protocol::path::PathMachine) chooses, or a sampler that chooses alike, is a hundred times
+//! faster, and has settings for what the machine has fixed. The adversary owns nodes, weight or address prefixes, and
+//! looks.
+//!
+//! The directory stands still, and every node answers. No packet is built: that is the onion engine's.
+//!
+//! # Invariants
+//!
+//! - *Four nodes*: guard, middle, exit and destination of every request are distinct.
+//! - *Always a path*: no request is left without one.
+
+mod client;
+mod machine;
+mod measure;
+mod sampler;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub(crate) use measure::{Theory, merge};
+
+use enjambre_protocol::id::Digest;
+
+use crate::scenario::Paths;
+use crate::stream::Streams;
+use crate::trace::Trace;
+use client::Broken;
+use measure::Measures;
+use world::World;
+
+/// Why a simulation was given up: a promise was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathsError {
+    /// A path with a node twice.
+    #[error("a path of client {client} has a node twice")]
+    FourNodes {
+        /// The client's index.
+        client: u32,
+    },
+    /// A request without a path.
+    #[error("a request of client {client} found no path")]
+    NoPath {
+        /// The client's index.
+        client: u32,
+    },
+}
+
+/// What one replicate gives.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) digest: Digest,
+    pub(crate) events: u64,
+    pub(crate) measures: Measures,
+}
+
+/// Runs one replicate. Its events are the requests; the digest holds each client's, folded.
+pub(crate) fn run(paths: &Paths, streams: &Streams) -> Result<Outcome, PathsError> {
+    let world = World::found(paths, streams);
+    let (mut trace, mut measures, mut events) = (Trace::new(), Measures::default(), 0);
+    for client in 0..paths.clients {
+        let record =
+            client::live(paths, &world, streams, client).map_err(|broken| match broken {
+                Broken::NoPath => PathsError::NoPath { client },
+                Broken::NotFour => PathsError::FourNodes { client },
+            })?;
+        events += record.requests;
+        trace.event(&[&client.to_le_bytes(), &record.fold.to_le_bytes(), &record.to_bytes()]);
+        measures.clients.push(record);
+    }
+    Ok(Outcome { digest: trace.finish(), events, measures })
+}

@@ -1,0 +1,232 @@
+//! What clients lived through in one replicate, and the figures over all.
+
+use super::client::Record;
+use crate::metric::{Curve, Metric, Share, Table, Unit};
+use crate::scenario::{Owned, Paths, Selection, Weights};
+use crate::stats::survival::{Observed, Step, kaplan_meier};
+use crate::stats::{both_malicious, first_and_another_malicious};
+use crate::theory::{any_malicious, guard_set_compromise};
+
+/// Milliseconds of a day.
+const DAY: u64 = 86_400_000;
+
+/// Points of a curve.
+const POINTS: u64 = 120;
+
+const COLUMNS: &[&str] = &[
+    "replicate",
+    "client",
+    "began_ms",
+    "watched_ms",
+    "requests",
+    "guards",
+    "requests_guard_malicious",
+    "requests_both_ends",
+    "first_guard_malicious_ms",
+    "first_both_ends_ms",
+];
+
+/// The days at which curves are told as metrics: name for guards, name for both ends.
+const DAYS: [(u64, &str, &str); 5] = [
+    (0, "guard_malicious_by_day_0", "both_ends_seen_by_day_0"),
+    (30, "guard_malicious_by_day_30", "both_ends_seen_by_day_30"),
+    (90, "guard_malicious_by_day_90", "both_ends_seen_by_day_90"),
+    (180, "guard_malicious_by_day_180", "both_ends_seen_by_day_180"),
+    (365, "guard_malicious_by_day_365", "both_ends_seen_by_day_365"),
+];
+
+/// Clients of one replicate.
+#[derive(Debug, Default)]
+pub(crate) struct Measures {
+    pub(super) clients: Vec<Record>,
+}
+
+impl Record {
+    /// All but the fold, for the digest.
+    pub(super) fn to_bytes(self) -> [u8; 72] {
+        let or_max = |time: Option<u64>| time.unwrap_or(u64::MAX);
+        let fields = [
+            self.began,
+            self.watched,
+            self.requests,
+            self.guards,
+            self.guard_malicious,
+            self.both_ends,
+            or_max(self.first_guard),
+            or_max(self.first_both),
+            self.fold,
+        ];
+        let mut bytes = [0; 72];
+        for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            chunk.copy_from_slice(&field.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn cells(&self, replicate: u64, client: u64) -> Vec<Option<u64>> {
+        vec![
+            Some(replicate),
+            Some(client),
+            Some(self.began),
+            Some(self.watched),
+            Some(self.requests),
+            Some(self.guards),
+            Some(self.guard_malicious),
+            Some(self.both_ends),
+            self.first_guard,
+            self.first_both,
+        ]
+    }
+
+    /// Days to a first time, or to where it was watched.
+    fn observed(&self, first: Option<u64>) -> Observed {
+        let days = |ms: u64| ms as f64 / DAY as f64;
+        Observed { time: days(first.unwrap_or(self.watched)), event: first.is_some() }
+    }
+}
+
+type First = fn(&Record) -> Option<u64>;
+
+/// A time to an event over all replicates, and in each.
+struct Times {
+    pooled: Vec<Step>,
+    replicates: Vec<Vec<Step>>,
+    clients: u64,
+}
+
+impl Times {
+    fn of(replicates: &[Measures], first: First) -> Self {
+        let observed = |measures: &Measures| -> Vec<Observed> {
+            measures.clients.iter().map(|client| client.observed(first(client))).collect()
+        };
+        let each: Vec<Vec<Observed>> = replicates.iter().map(observed).collect();
+        Self {
+            pooled: kaplan_meier(&each.concat()),
+            replicates: each.iter().map(|observed| kaplan_meier(observed)).collect(),
+            clients: each.iter().map(|observed| observed.len() as u64).sum(),
+        }
+    }
+
+    fn by(&self, name: &'static str, day: u64) -> Metric {
+        Metric::happened_by(name, self.clients, &self.pooled, &self.replicates, day as f64)
+    }
+
+    fn curve(&self, name: &'static str, span: u64) -> Curve {
+        let end = span as f64 / DAY as f64;
+        let times = (0..=POINTS).map(|at| end * at as f64 / POINTS as f64);
+        Curve::happened(name, "d", &self.pooled, times)
+    }
+}
+
+/// The figures of a run, from its replicates in their order.
+pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Table, Vec<Curve>) {
+    let clients = || replicates.iter().flat_map(|measures| &measures.clients);
+    let share = |name, hits: fn(&Record) -> u64| {
+        let of = |client: &Record| Share { hits: hits(client), of: client.requests };
+        let each = replicates.iter().map(|m| m.clients.iter().map(of).collect());
+        Metric::share_over_clients(name, &each.collect::<Vec<_>>())
+    };
+    let theory = Theory::of(paths);
+    let mut metrics = vec![
+        Metric::count("clients", "clients", clients().count() as u64),
+        Metric::count("requests", "requests", clients().map(|c| c.requests).sum()),
+        share("requests_guard_malicious", |c| c.guard_malicious)
+            .with_expected_if(theory.map(Theory::guard)),
+        share("requests_both_ends", |c| c.both_ends).with_expected_if(theory.map(Theory::both)),
+    ];
+    let mut of_clients: Vec<f64> = clients()
+        .filter(|client| client.requests > 0)
+        .map(|client| client.both_ends as f64 / client.requests as f64)
+        .collect();
+    of_clients.sort_by(f64::total_cmp);
+    for (name, percent) in [
+        ("client_both_ends_share_p5", 5),
+        ("client_both_ends_share_p50", 50),
+        ("client_both_ends_share_p95", 95),
+    ] {
+        metrics.push(Metric::quantile_of(name, "share", Unit::Client, &of_clients, percent));
+    }
+    let guards = |m: &Measures| {
+        let guards: u64 = m.clients.iter().map(|client| client.guards).sum();
+        guards as f64 / m.clients.len().max(1) as f64
+    };
+    let guards: Vec<f64> = replicates.iter().map(guards).collect();
+    metrics.push(Metric::mean("guards_a_client", "guards", &guards));
+
+    let guard = Times::of(replicates, |client| client.first_guard);
+    let both = Times::of(replicates, |client| client.first_both);
+    let told = || DAYS.into_iter().filter(|(day, ..)| day * DAY <= paths.span);
+    for (day, name, _) in told() {
+        let expected = theory.and_then(|theory| theory.guard_by(paths, day));
+        metrics.push(guard.by(name, day).with_expected_if(expected));
+    }
+    metrics.extend(told().skip(1).map(|(day, _, name)| both.by(name, day)));
+    metrics.push(Metric::median_time(
+        "days_to_guard_malicious_p50",
+        "d",
+        guard.clients,
+        &guard.pooled,
+    ));
+    metrics.push(Metric::median_time("days_to_both_ends_p50", "d", both.clients, &both.pooled));
+
+    let rows = (0..).zip(replicates).flat_map(|(replicate, measures)| {
+        let clients = (0..).zip(&measures.clients);
+        clients.map(move |(at, client)| client.cells(replicate, at))
+    });
+    let table = Table { name: "clients", columns: COLUMNS, rows: rows.collect() };
+    let curves =
+        vec![guard.curve("guard_malicious", paths.span), both.curve("both_ends_seen", paths.span)];
+    (metrics, table, curves)
+}
+
+/// Closed forms for an adversary that owns a uniformly drawn number of nodes: then any four distinct nodes that are
+/// chosen without regard to whose they are, by whatever weight and rule, are a uniform draw.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Theory {
+    nodes: u64,
+    malicious: u64,
+}
+
+impl Theory {
+    pub(crate) fn of(paths: &Paths) -> Option<Self> {
+        let nodes = usize::try_from(paths.network.nodes).unwrap_or(usize::MAX);
+        let malicious = paths.network.malicious.of(nodes) as u64;
+        (paths.owned == Owned::Nodes).then_some(Self { nodes: nodes as u64, malicious })
+    }
+
+    /// One given node is malicious.
+    pub(crate) fn guard(self) -> f64 {
+        self.malicious as f64 / self.nodes as f64
+    }
+
+    /// The guard is, and so is exit or destination.
+    pub(crate) fn both(self) -> f64 {
+        first_and_another_malicious(self.nodes, self.malicious)
+    }
+
+    /// Guard and exit are.
+    pub(crate) fn guard_and_exit(self) -> f64 {
+        both_malicious(self.nodes, self.malicious)
+    }
+
+    /// A malicious guard was in use by a day: exact on day 0; later where weights are equal, but for taking guards as
+    /// drawn with replacement from the whole network.
+    pub(crate) fn guard_by(self, paths: &Paths, day: u64) -> Option<f64> {
+        let (guards, (least, most)) = match paths.selection {
+            Selection::Machine
+                if paths.network.families.is_some() || paths.network.subnets.is_some() =>
+            {
+                return None;
+            }
+            Selection::Machine => (crate::scenario::GUARDS, crate::scenario::GUARD_LIFE),
+            Selection::Sampler(sampler) => (sampler.guards, sampler.guard_life),
+        };
+        if day == 0 {
+            return Some(any_malicious(self.nodes, self.malicious, guards as u64));
+        }
+        let days = |ms: u64| ms as f64 / DAY as f64;
+        let life = (days(least), days(most));
+        let equal = paths.weights == Weights::Equal;
+        equal.then(|| guard_set_compromise(self.guard(), guards as u64, life, day as f64))
+    }
+}

@@ -1,0 +1,224 @@
+//! The paths engine's file, and how it becomes settings.
+
+use core::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use toml::Spanned;
+
+use super::error::Fault;
+use super::file::{EngineName, MANY, NODES};
+use super::value::{Count, Delay, Period, Shape};
+use super::{
+    GUARD_LIFE, GUARDS, MIDDLE_LIFE, Network, Owned, Paths, Sampler, SecondLayer, Selection, Share,
+    Weights,
+};
+
+/// Nodes for each guard of the sampler, and for the second layer: there are then enough swarms for all of them.
+const NODES_A_GUARD: u32 = 14;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PathsFile {
+    #[serde(rename = "version")]
+    _version: u32,
+    #[serde(rename = "engine")]
+    _engine: EngineName,
+    #[serde(rename = "sweep", default)]
+    _sweep: IgnoredAny,
+    pub(super) name: Spanned<String>,
+    pub(super) about: String,
+    pub(super) replicates: Count<1, 10_000>,
+    network: Spanned<NetworkFile>,
+    adversary: AdversaryFile,
+    clients: ClientsFile,
+    paths: PathsTable,
+    span: Spanned<Period>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NetworkFile {
+    nodes: Spanned<Count<4, NODES>>,
+    subnets: Option<Spanned<Count<1, 65_536>>>,
+    families: Option<Spanned<Count<1, NODES>>>,
+    weights: Option<WeightsFile>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WeightsModel {
+    Equal,
+    Pareto,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WeightsFile {
+    model: Spanned<WeightsModel>,
+    shape: Option<Spanned<Shape>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OwnedName {
+    Nodes,
+    Weight,
+    Prefixes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdversaryFile {
+    owns: OwnedName,
+    share: Share,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientsFile {
+    count: Count<1, MANY>,
+    contacts: Count<1, 1_000>,
+    every: Spanned<Period>,
+    join_within: Option<Spanned<Delay>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SelectionName {
+    Machine,
+    Sampler,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LayerName {
+    Pairs,
+    None,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PathsTable {
+    selection: Spanned<SelectionName>,
+    guards: Option<Count<1, 20>>,
+    guard_life_min: Option<Spanned<Period>>,
+    guard_life_max: Option<Period>,
+    second_layer: Option<LayerName>,
+    middle_life_min: Option<Spanned<Period>>,
+    middle_life_max: Option<Period>,
+}
+
+/// Whole milliseconds, as the directory's clock counts.
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn at_least_a_millisecond(period: &Spanned<Period>) -> Result<u64, Fault> {
+    let found = ms(period.get_ref().0);
+    if found == 0 {
+        return Err(Fault::new(period.span(), "expected at least 1 ms"));
+    }
+    Ok(found)
+}
+
+pub(super) fn paths(file: &PathsFile) -> Result<Paths, Fault> {
+    let network = file.network.get_ref();
+    let weights = match &network.weights {
+        None => Weights::Equal,
+        Some(WeightsFile { model, shape }) => match (model.get_ref(), shape) {
+            (WeightsModel::Equal, None) => Weights::Equal,
+            (WeightsModel::Pareto, Some(shape)) => Weights::Pareto { shape: shape.get_ref().0 },
+            (WeightsModel::Equal, Some(shape)) => {
+                return Err(Fault::new(shape.span(), "equal weights have no shape"));
+            }
+            (WeightsModel::Pareto, None) => {
+                return Err(Fault::new(model.span(), "Pareto weights need a shape"));
+            }
+        },
+    };
+    let owned = match file.adversary.owns {
+        OwnedName::Nodes => Owned::Nodes,
+        OwnedName::Weight => Owned::Weight,
+        OwnedName::Prefixes => Owned::Prefixes,
+    };
+    let span = at_least_a_millisecond(&file.span)?;
+    let every = at_least_a_millisecond(&file.clients.every)?;
+    let join_within = match &file.clients.join_within {
+        None => 0,
+        Some(within) if ms(within.get_ref().0) < span => ms(within.get_ref().0),
+        Some(within) => return Err(Fault::new(within.span(), "expected less than span")),
+    };
+    let selection = match file.paths.selection.get_ref() {
+        SelectionName::Machine => machine(&file.paths)?,
+        SelectionName::Sampler => sampler(file, every)?,
+    };
+    let count = |count: &Spanned<Count<1, NODES>>| count.get_ref().0;
+    Ok(Paths {
+        network: Network {
+            nodes: network.nodes.get_ref().0,
+            malicious: file.adversary.share,
+            subnets: network.subnets.as_ref().map(|subnets| subnets.get_ref().0),
+            families: network.families.as_ref().map(count),
+        },
+        weights,
+        owned,
+        clients: file.clients.count.0,
+        contacts: file.clients.contacts.0,
+        every,
+        join_within,
+        selection,
+        span,
+    })
+}
+
+fn machine(table: &PathsTable) -> Result<Selection, Fault> {
+    let changed = table.guards.is_some()
+        || table.guard_life_min.is_some()
+        || table.guard_life_max.is_some()
+        || table.second_layer.is_some()
+        || table.middle_life_min.is_some()
+        || table.middle_life_max.is_some();
+    if changed {
+        let what = "the path machine's guards and second layer are the protocol's: to change them, set selection = \"sampler\"";
+        return Err(Fault::new(table.selection.span(), what));
+    }
+    Ok(Selection::Machine)
+}
+
+fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
+    let (table, network) = (&file.paths, file.network.get_ref());
+    let shared = network.subnets.as_ref().map(Spanned::span);
+    let shared = shared.or_else(|| network.families.as_ref().map(Spanned::span));
+    if let Some(span) = shared {
+        let what = "the sampler knows neither families nor prefixes: leave this key out or set selection = \"machine\"";
+        return Err(Fault::new(span, what));
+    }
+    if every < 600_000 {
+        let what = "the sampler draws fresh hops for each request, which clients do that ask at most every 10 min: expected \"10 min\" or more, or selection = \"machine\"";
+        return Err(Fault::new(file.clients.every.span(), what));
+    }
+    let guards = table.guards.map_or(GUARDS, |count| count.0 as usize);
+    let needed = NODES_A_GUARD * (u32::try_from(guards).unwrap_or(u32::MAX) + 2);
+    if network.nodes.get_ref().0 < needed {
+        let what =
+            format!("expected {needed} nodes or more for {guards} guards in different swarms");
+        return Err(Fault::new(network.nodes.span(), what));
+    }
+    let life = |least: &Option<Spanned<Period>>, most: &Option<Period>, default: (u64, u64)| {
+        let low = least.as_ref().map_or(Ok(default.0), at_least_a_millisecond)?;
+        let high = most.map_or(default.1.max(low), |most| ms(most.0));
+        let at = least.as_ref().map_or_else(|| table.selection.span(), Spanned::span);
+        if low > high {
+            return Err(Fault::new(at, "expected a shortest life that is not above the longest"));
+        }
+        Ok((low, high))
+    };
+    let guard_life = life(&table.guard_life_min, &table.guard_life_max, GUARD_LIFE)?;
+    let middle_life = life(&table.middle_life_min, &table.middle_life_max, MIDDLE_LIFE)?;
+    let second_layer = match table.second_layer {
+        Some(LayerName::None) => SecondLayer::None,
+        Some(LayerName::Pairs) | None => SecondLayer::Pairs { life: middle_life },
+    };
+    Ok(Selection::Sampler(Sampler { guards, guard_life, second_layer }))
+}

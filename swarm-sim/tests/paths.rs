@@ -1,0 +1,135 @@
+//! Guards and whole paths over months, against closed forms.
+#![allow(clippy::unwrap_used)]
+
+use std::num::NonZeroUsize;
+
+use swarm_sim::metric::Metric;
+use swarm_sim::run::{RunConfig, RunReport, run};
+use swarm_sim::scenario::{BUILT_IN, Scenario};
+
+/// A built-in scenario with parts of its file replaced.
+fn scenario(name: &str, change: &[(&str, &str)]) -> Scenario {
+    let mut text = BUILT_IN.iter().find(|b| b.name == name).unwrap().text.to_owned();
+    for (from, to) in change {
+        assert!(text.contains(from), "{name} has no {from:?}");
+        text = text.replacen(from, to, 1);
+    }
+    Scenario::parse("test.toml", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn report(scenario: &Scenario, seed: u64, replicates: u32, threads: usize) -> RunReport {
+    let threads = NonZeroUsize::new(threads).unwrap();
+    run(scenario, &RunConfig { seed, replicates, threads }).unwrap()
+}
+
+fn metric<'a>(report: &'a RunReport, name: &str) -> &'a Metric {
+    report.metric(name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// Whether a value lies within 4.4 standard errors, by clients or by replicates, whichever is wider.
+fn agrees(metric: &Metric, expected: f64) {
+    let half = |low: f64, high: f64| (high - low) / 2.0;
+    let by_client = metric.interval().map(|i| half(i.low, i.high)).unwrap();
+    let by_replicate = metric.over_replicates().map(|i| half(i.low, i.high)).unwrap();
+    let (value, half) = (metric.value.unwrap(), by_client.max(by_replicate));
+    assert!(half < 0.4 * expected, "{} is too uncertain: {half}", metric.name);
+    assert!(
+        (value - expected).abs() < 2.25 * half,
+        "{}: {value} ± {half}, {expected}",
+        metric.name
+    );
+}
+
+const DAYS: [&str; 5] = [
+    "guard_malicious_by_day_0",
+    "guard_malicious_by_day_30",
+    "guard_malicious_by_day_90",
+    "guard_malicious_by_day_180",
+    "guard_malicious_by_day_365",
+];
+
+#[test]
+fn guards_become_malicious_as_soon_as_theory_says() {
+    let change = [("nodes = 400", "nodes = 1000"), ("\"1 h\"", "\"2 d\"")];
+    let report = report(&scenario("guards", &change), 1, 20, 2);
+    for name in DAYS {
+        let metric = metric(&report, name);
+        agrees(metric, metric.expected.unwrap());
+    }
+    assert_eq!(metric(&report, "guard_malicious_by_day_0").samples, 10_000);
+}
+
+#[test]
+fn one_guard_of_fixed_life_is_malicious_by_a_geometric_law() {
+    let change = [
+        ("nodes = 400", "nodes = 1000"),
+        ("\"1 h\"", "\"2 d\""),
+        ("guards = 2", "guards = 1"),
+        ("\"60 d\"", "\"30 d\""),
+        ("\"120 d\"", "\"30 d\""),
+        ("second_layer = \"pairs\"", "second_layer = \"none\""),
+    ];
+    let report = report(&scenario("guards", &change), 2, 20, 2);
+    for (name, picks) in DAYS.into_iter().zip([1, 2, 4, 7, 13]) {
+        agrees(metric(&report, name), 1.0 - 0.9f64.powi(picks));
+    }
+    // One at the start and one at the end of each of twelve lives, but that one in a thousand is chosen again at once.
+    let guards = metric(&report, "guards_a_client").value.unwrap();
+    assert!((12.97..13.0).contains(&guards), "{guards}");
+}
+
+#[test]
+fn both_ends_are_seen_as_often_as_theory_says_whatever_the_weights() {
+    for (name, change) in [
+        ("guards", [("\"1 h\"", "\"12 h\""), ("\"10 %\"", "\"25 %\"")]),
+        ("paths", [("\"12 h\"", "\"4 d\""), ("\"10 %\"", "\"25 %\"")]),
+    ] {
+        let report = report(&scenario(name, &change), 3, 60, 2);
+        for name in ["requests_guard_malicious", "requests_both_ends"] {
+            let metric = metric(&report, name);
+            agrees(metric, metric.expected.unwrap());
+        }
+    }
+}
+
+#[test]
+fn adversary_of_one_prefix_is_guard_but_never_sees_both_ends() {
+    let change = [
+        ("families = 60 ", "subnets = 20 "),
+        ("owns = \"nodes\"", "owns = \"prefixes\""),
+        ("\"10 %\"", "\"5 %\""),
+        ("\"12 h\"", "\"2 d\""),
+    ];
+    let report = report(&scenario("paths", &change), 1, 8, 2);
+    assert!(metric(&report, "requests_guard_malicious").value > Some(0.01));
+    assert_eq!(metric(&report, "requests_both_ends").value, Some(0.0));
+    assert_eq!(metric(&report, "requests_both_ends").expected, None);
+}
+
+#[test]
+fn clients_who_came_late_count_for_as_long_as_they_were_watched() {
+    let change = [("every = \"1 h\"", "every = \"1 d\"\njoin_within = \"300 d\"")];
+    let late = report(&scenario("guards", &change), 1, 8, 2);
+    let whole = report(&scenario("guards", &[("\"1 h\"", "\"1 d\"")]), 1, 8, 2);
+    let by = |report, day: usize| metric(report, DAYS[day]).value.unwrap();
+    // Counted as free to the end they would make it about a third less.
+    assert!((by(&late, 3) / by(&whole, 3) - 1.0).abs() < 0.15);
+    let watched: Vec<u64> = late.table.rows.iter().filter_map(|row| row[3]).collect();
+    assert!(watched.iter().any(|ms| *ms < 100 * 86_400_000));
+    let curve = &late.curves[0];
+    assert!(curve.places.windows(2).all(|pair| pair[0].share <= pair[1].share));
+    assert!(
+        curve.places.iter().all(|place| place.band.is_none_or(|band| band.contains(place.share)))
+    );
+}
+
+#[test]
+fn results_are_the_same_on_one_two_and_eight_threads() {
+    for (name, change) in [("guards", ("\"1 h\"", "\"1 d\"")), ("paths", ("\"12 h\"", "\"9 d\""))] {
+        let scenario = scenario(name, &[change]);
+        let one = report(&scenario, 5, 9, 1);
+        assert_eq!(one, report(&scenario, 5, 9, 2));
+        assert_eq!(one, report(&scenario, 5, 9, 8));
+        assert_ne!(one.digest, report(&scenario, 6, 9, 2).digest);
+    }
+}

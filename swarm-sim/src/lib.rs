@@ -6,6 +6,8 @@
 //! in virtual time; [`paths`] follows clients' guards and paths over months. A run has replicates that share nothing but the scenario; they run on as many
 //! threads as wanted, and their results and digests are merged in their order.
 //!
+//! A [`sweep`](mod@sweep) runs a scenario at every point of a grid, over threads and machines.
+//!
 //! Beside them stands [`theory`]: metrics that have a closed form, each with a Monte Carlo estimate
 //! of the same quantity, and a check of one against the other.
 //!
@@ -37,5 +39,6 @@ pub mod scenario;
 pub mod special;
 pub mod stats;
 pub mod stream;
+pub mod sweep;
 pub mod theory;
 pub mod trace;

@@ -1,5 +1,7 @@
 //! The `swarm-sim` command.
 
+mod command;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use swarm_sim::output::folder::{Existing, Folder, FolderError};
 use swarm_sim::output::theory as show;
 use swarm_sim::run::{RunConfig, RunError, RunReport, run};
 use swarm_sim::scenario::{BUILT_IN, Scenario, ScenarioError};
+use swarm_sim::sweep::{Shard, SweepError};
 use swarm_sim::theory::{FORMS, Form, Query, TheoryError, selfcheck};
 
 /// Simulates Enjambre networks with the protocol's own code.
@@ -42,6 +45,34 @@ enum Action {
         /// Replace results of this scenario that stand in the folder, such as those of another seed.
         #[arg(long)]
         overwrite: bool,
+    },
+    /// Run a scenario at every point of its `[sweep]`. A sweep that was stopped goes on where it was.
+    #[command(after_help = command::SWEEP_HELP)]
+    Sweep {
+        #[command(flatten)]
+        which: Which,
+        /// Threads; as many as there are cores unless set. They do not show in the results.
+        #[arg(long)]
+        threads: Option<NonZeroUsize>,
+        /// Run a part of the points only, such as 3/16; `merge` puts parts together.
+        #[arg(long, value_name = "K/N", value_parser = Shard::parse, default_value = "1/1")]
+        shard: Shard,
+        /// Folder for the points; runs/NAME-SEED-sweep unless set, with -K-of-N for a shard.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Put the shards of a sweep together: the bytes of one machine's run.
+    #[command(after_help = "Example: swarm-sim merge runs/g-1 runs/g-2 --out runs/g")]
+    Merge {
+        /// The folders of all shards.
+        #[arg(value_name = "DIR", required = true)]
+        shards: Vec<PathBuf>,
+        /// Folder for the whole.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Print a scenario's settings, what theory predicts for it, and what is not simulated.
     #[command(after_help = "Example: swarm-sim explain churn")]
@@ -157,6 +188,8 @@ enum CommandError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(transparent)]
+    Sweep(#[from] SweepError),
+    #[error(transparent)]
     Theory(#[from] TheoryError),
     #[error("{count} closed forms fail their check: {names}")]
     Selfcheck { count: usize, names: String, table: String },
@@ -170,6 +203,7 @@ impl CommandError {
             Self::Scenario(_) => "scenario",
             Self::Run(_) => "invariant",
             Self::Folder(error) => error.kind(),
+            Self::Sweep(error) => command::sweep_kind(error),
             Self::Differ { .. } => "determinism",
             Self::Theory(_) => "parameter",
             Self::Selfcheck { .. } => "selfcheck",
@@ -181,6 +215,7 @@ impl CommandError {
         match self {
             Self::Scenario(_) | Self::Theory(_) => 2,
             Self::Folder(error) if error.is_refusal() => 2,
+            Self::Sweep(error) if error.is_refusal() => 2,
             _ => 1,
         }
     }
@@ -192,9 +227,11 @@ fn main() -> ExitCode {
         Err(error) => return wrong_use(&error),
     };
     let as_json = match &command.action {
-        Action::Run { which, .. } | Action::VerifyDeterminism { which } => which.json,
+        Action::Run { which, .. }
+        | Action::Sweep { which, .. }
+        | Action::VerifyDeterminism { which } => which.json,
         Action::Analytic { query } | Action::Estimate { query, .. } => query.json,
-        Action::Explain { json, .. } => *json,
+        Action::Explain { json, .. } | Action::Merge { json, .. } => *json,
         Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
     };
     match execute(command.action) {
@@ -259,6 +296,11 @@ fn execute(action: Action) -> Result<String, CommandError> {
             let written = format!("results in {}\n", folder.path().display());
             Ok(shown(&report, &which) + if which.json { "" } else { &written })
         }
+        Action::Sweep { which, threads, shard, out } => {
+            let threads = threads.unwrap_or_else(cores);
+            Ok(command::sweep(&which, threads, shard, out)?)
+        }
+        Action::Merge { shards, out, json } => Ok(command::merge(&shards, &out, json)?),
         Action::Analytic { query } => {
             Ok(show::analytic(&Query::parse(&query.name, &query.params)?, query.json))
         }

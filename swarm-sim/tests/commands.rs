@@ -31,7 +31,7 @@ fn commands_of_the_readme_work_from_any_folder() {
         assert!(!out.is_empty(), "swarm-sim {line}");
         run += 1;
     }
-    assert_eq!(run, 8);
+    assert_eq!(run, 9);
     assert!(folder.path().join("runs/churn/results.json").is_file());
 }
 
@@ -216,6 +216,8 @@ fn help_has_an_example() {
     for line in [
         "--help",
         "run --help",
+        "sweep --help",
+        "merge --help",
         "explain --help",
         "analytic --help",
         "estimate --help",

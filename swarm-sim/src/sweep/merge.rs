@@ -1,0 +1,64 @@
+//! Shards to a whole.
+
+use super::folder::{Manifest, SweepFolder};
+use super::{Shard, Sweep, SweepConfig, SweepError};
+use std::num::NonZeroUsize;
+
+/// Puts the points of shards together, into a folder as one machine's run would have left it.
+pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, SweepError> {
+    let mut read = Vec::new();
+    for folder in shards {
+        let (manifest, sweep, shard) = folder.finished()?;
+        read.push((folder, manifest, sweep, shard));
+    }
+    let Some((first, manifest, sweep, _)) = read.first() else {
+        return Err(SweepError::Merge { what: "give the folders of the shards".to_owned() });
+    };
+    for (folder, other, ..) in &read {
+        if let Some(difference) = other.difference(manifest) {
+            let (folder, first) = (folder.path().display(), first.path().display());
+            let what = format!("{folder} is of {difference} as in {first}");
+            return Err(SweepError::Merge { what });
+        }
+    }
+    let config = SweepConfig {
+        seed: manifest.seed,
+        replicates: manifest.replicates,
+        threads: NonZeroUsize::MIN,
+        shard: Shard::WHOLE,
+    };
+    let holders: Vec<&SweepFolder> = read.iter().map(|(folder, ..)| *folder).collect();
+    let mut all = Vec::new();
+    for point in &sweep.points {
+        let mut found = None;
+        for folder in &holders {
+            let Some(done) = folder.done(point)? else { continue };
+            if found.as_ref().is_some_and(|earlier| *earlier != done) {
+                let what = format!(
+                    "point {} differs between shards: one of them ran with another build",
+                    point.number
+                );
+                return Err(SweepError::Merge { what });
+            }
+            found = Some(done);
+        }
+        all.extend(found);
+    }
+    if all.len() < sweep.points.len() {
+        return Err(missing(sweep, &read.iter().map(|(.., shard)| *shard).collect::<Vec<_>>()));
+    }
+    into.begin(sweep, &config)?;
+    for done in &all {
+        into.put(done)?;
+    }
+    into.complete(sweep, &config)
+}
+
+fn missing(sweep: &Sweep, shards: &[Shard]) -> SweepError {
+    let has = |point: u32| shards.iter().any(|shard| shard.has(point));
+    let lacking = sweep.points.iter().filter(|point| !has(point.number)).count();
+    let given: Vec<String> = shards.iter().map(ToString::to_string).collect();
+    let (points, given) = (sweep.points.len(), given.join(", "));
+    let what = format!("{lacking} of {points} points are missing: the shards given are {given}");
+    SweepError::Merge { what }
+}

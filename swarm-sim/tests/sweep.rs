@@ -1,0 +1,199 @@
+//! Sweeps: the same bytes however they were run, and refusals that say what to do.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const GRID: &str =
+    "\n[sweep]\n\"adversary.share\" = [\"5 %\", \"20 %\"]\n\"paths.guards\" = [1, 2, 3]\n";
+
+/// A small scenario of the paths engine with this grid.
+fn file(folder: &Path, grid: &str) {
+    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    let (base, _) = guards.split_once("[sweep]").unwrap_or((guards, ""));
+    let small = base.replacen("count = 500", "count = 30", 1).replacen(
+        "replicates = 8",
+        "replicates = 2",
+        1,
+    );
+    std::fs::write(folder.join("s.toml"), small + grid).unwrap();
+}
+
+fn command(folder: &Path, line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
+    command.args(line.split_whitespace()).current_dir(folder);
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
+    let output = command(folder, line).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[track_caller]
+fn done(folder: &Path, line: &str) -> String {
+    let (code, out, error) = said(folder, line);
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{line}");
+    out
+}
+
+#[track_caller]
+fn refused(folder: &Path, line: &str, part: &str) {
+    let (code, out, error) = said(folder, line);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {error}");
+    assert!(error.contains(part) && error.lines().count() == 1, "{line}: {error}");
+}
+
+/// All files of a folder and of the folders in it, with their bytes.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() {
+            let inner = contents(&entry.path()).into_iter();
+            all.extend(inner.map(|(of, bytes)| (format!("{name}/{of}"), bytes)));
+        } else {
+            all.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn sweep_is_the_same_on_any_number_of_threads_and_from_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    file(at, GRID);
+    done(at, "sweep s.toml --seed 7 --threads 1 --out one");
+    let one = contents(&at.join("one"));
+    for threads in [2, 8] {
+        done(at, &format!("sweep s.toml --seed 7 --threads {threads} --out t{threads}"));
+        assert!(one == contents(&at.join(format!("t{threads}"))), "{threads} threads");
+    }
+    // Four shards of six points: two with two, two with one.
+    for shard in 1..=4 {
+        done(at, &format!("sweep s.toml --seed 7 --shard {shard}/4 --out s{shard}"));
+    }
+    done(at, "merge s3 s1 s4 s2 --out all");
+    assert!(one == contents(&at.join("all")), "merged shards");
+    let manifest: Value = serde_json::from_slice(&one["manifest.json"]).unwrap();
+    assert_eq!(manifest["digest"].as_str().map(str::len), Some(64));
+    assert_eq!(manifest["axes"], serde_json::json!(["adversary.share", "paths.guards"]));
+    assert_eq!((&manifest["points"], &manifest["shard"]), (&6.into(), &"1/1".into()));
+    let table = String::from_utf8(one["sweep.csv"].clone()).unwrap();
+    assert!(table.starts_with("point,adversary.share,paths.guards,metric,value,"), "{table}");
+    assert!(table.contains("\n5,20 %,3,requests,"), "{table}");
+}
+
+#[test]
+fn sweep_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let many: Vec<String> = (1..=60).map(|share| format!("\"{share} %\"")).collect();
+    file(at, &format!("\n[sweep]\n\"adversary.share\" = [{}]\n", many.join(", ")));
+    let line = "sweep s.toml --threads 1 --out killed";
+    let mut child = command(at, line).stdout(Stdio::null()).spawn().unwrap();
+    let third = at.join("killed/points/00002.json");
+    while !third.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without its third point");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!at.join("killed/sweep.csv").exists(), "it was not killed in time");
+    refused(at, "merge killed --out x", "was stopped: run it again");
+    // A point that is done is not run again: this one would be given away by its rows.
+    let mark = std::fs::read_to_string(&third).unwrap().replace("requests,", "marked,");
+    std::fs::write(&third, &mark).unwrap();
+    done(at, "sweep s.toml --threads 2 --out killed");
+    assert_eq!(std::fs::read_to_string(&third).unwrap(), mark);
+    std::fs::write(&third, mark.replace("marked,", "requests,")).unwrap();
+    done(at, "sweep s.toml --threads 2 --out killed");
+    done(at, "sweep s.toml --threads 2 --out whole");
+    assert!(contents(&at.join("killed")) == contents(&at.join("whole")));
+}
+
+#[test]
+fn point_depends_on_its_values_and_not_on_the_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let rows = |grid: &str, out: &str| -> Vec<String> {
+        file(at, grid);
+        done(at, &format!("sweep s.toml --out {out}"));
+        let table = std::fs::read_to_string(at.join(out).join("sweep.csv")).unwrap();
+        let of_two = table.lines().filter_map(|line| {
+            let (value, row) = line.split_once(',')?.1.split_once(',')?;
+            (value == "2").then(|| row.to_owned())
+        });
+        of_two.collect()
+    };
+    let few = rows("\n[sweep]\n\"paths.guards\" = [2]\n", "few");
+    assert!(!few.is_empty() && few == rows("\n[sweep]\n\"paths.guards\" = [1, 2]\n", "more"));
+}
+
+#[test]
+fn grid_that_cannot_be_is_refused_with_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (grid, part) in [
+        (
+            "\"paths.guards\" = [1, 0]",
+            "\"paths.guards\": the point paths.guards=0: expected a whole number from 1 to 20",
+        ),
+        ("\"paths.guardz\" = [1]", "unknown field `guardz`"),
+        ("\"adversary.share\" = [\"5\"]", "found \"5\""),
+        ("\"name\" = [\"a\"]", "`name` cannot be swept"),
+        ("\"span.x\" = [1]", "`span` is no table"),
+        ("\"paths.guards\" = []", "1 to 10000 points"),
+        ("\"paths.guards\" = [1, 2, 1]", "1 is listed twice"),
+        ("\"paths.guards\" = 3", "invalid type"),
+    ] {
+        file(at, &format!("\n[sweep]\n{grid}\n"));
+        let text = std::fs::read_to_string(at.join("s.toml")).unwrap();
+        let line = text.lines().position(|line| line == grid).unwrap() + 1;
+        refused(at, "sweep s.toml", &format!("s.toml, line {line}, "));
+        refused(at, "sweep s.toml", part);
+    }
+    file(at, "");
+    refused(at, "sweep s.toml", "has no [sweep]");
+    assert!(!at.join("runs").exists(), "a refused sweep left a folder");
+}
+
+#[test]
+fn folders_and_shards_that_do_not_fit_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    file(at, GRID);
+    for (shard, part) in [
+        ("0/2", "from 1/16 to 16/16".to_owned()),
+        ("3/2", "expected a shard such as 3/16".to_owned()),
+        ("x", "expected a shard such as 3/16".to_owned()),
+    ] {
+        refused(at, &format!("sweep s.toml --shard {shard}"), &part);
+    }
+    refused(at, "sweep s.toml --shard 7/7", "has none of the 6 points");
+    done(at, "sweep s.toml --shard 1/2 --out a");
+    let before = contents(&at.join("a"));
+    refused(at, "sweep s.toml --shard 2/2 --out a", "another shard: 1/2, not 2/2");
+    refused(at, "sweep s.toml --shard 1/2 --seed 2 --out a", "another --seed: 1, not 2");
+    refused(
+        at,
+        "sweep s.toml --shard 1/2 --replicates 3 --out a",
+        "another --replicates: 2, not 3",
+    );
+    refused(at, "merge a --out b", "3 of 6 points are missing: the shards given are 1/2");
+    refused(at, "merge a nowhere --out b", "nowhere holds no sweep");
+    file(at, &GRID.replace("20 %", "21 %"));
+    refused(at, "sweep s.toml --shard 1/2 --out a", "another text of the scenario");
+    done(at, "sweep s.toml --shard 2/2 --out other");
+    refused(at, "merge a other --out b", "another text of the scenario");
+    assert!(before == contents(&at.join("a")) && !at.join("b").exists());
+    std::fs::create_dir(at.join("mine")).unwrap();
+    std::fs::write(at.join("mine/notes"), "").unwrap();
+    refused(at, "sweep s.toml --out mine", "holds files that no sweep wrote");
+}

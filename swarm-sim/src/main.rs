@@ -12,9 +12,11 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 use swarm_sim::explain::explain;
+use swarm_sim::html;
 use swarm_sim::output;
-use swarm_sim::output::folder::{Existing, Folder, FolderError};
+use swarm_sim::output::folder::{Existing, Folder, FolderError, write_page};
 use swarm_sim::output::theory as show;
+use swarm_sim::results::{Results, ResultsError};
 use swarm_sim::run::{RunConfig, RunError, RunReport, run};
 use swarm_sim::scenario::{BUILT_IN, Scenario, ScenarioError};
 use swarm_sim::sweep::{Shard, SweepError};
@@ -70,6 +72,22 @@ enum Action {
         /// Folder for the whole.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write one HTML page about runs: a drawing of every figure with its interval, and what was assumed.
+    #[command(after_help = REPORT_HELP)]
+    Report {
+        /// Folders that `run` wrote; they are shown in this order.
+        #[arg(value_name = "RUN", required = true)]
+        runs: Vec<PathBuf>,
+        /// The page. A file of that name with other contents is not touched.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace the file.
+        #[arg(long)]
+        overwrite: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -134,6 +152,12 @@ enum Action {
     },
 }
 
+const REPORT_HELP: &str = "\
+The page is one file without scripts that loads nothing. Runs of one scenario with other settings stand
+beside each other under the settings that differ. The same runs give the same bytes.
+
+Example: swarm-sim report runs/churn --out runs/churn.html";
+
 static ANALYTIC_HELP: LazyLock<String> =
     LazyLock::new(|| theory_help("analytic path-both-ends nodes=100 malicious=20", |_| true));
 static ESTIMATE_HELP: LazyLock<String> = LazyLock::new(|| {
@@ -190,6 +214,8 @@ enum CommandError {
     #[error(transparent)]
     Sweep(#[from] SweepError),
     #[error(transparent)]
+    Results(#[from] ResultsError),
+    #[error(transparent)]
     Theory(#[from] TheoryError),
     #[error("{count} closed forms fail their check: {names}")]
     Selfcheck { count: usize, names: String, table: String },
@@ -204,6 +230,7 @@ impl CommandError {
             Self::Run(_) => "invariant",
             Self::Folder(error) => error.kind(),
             Self::Sweep(error) => command::sweep_kind(error),
+            Self::Results(error) => error.kind(),
             Self::Differ { .. } => "determinism",
             Self::Theory(_) => "parameter",
             Self::Selfcheck { .. } => "selfcheck",
@@ -216,6 +243,7 @@ impl CommandError {
             Self::Scenario(_) | Self::Theory(_) => 2,
             Self::Folder(error) if error.is_refusal() => 2,
             Self::Sweep(error) if error.is_refusal() => 2,
+            Self::Results(error) if error.is_refusal() => 2,
             _ => 1,
         }
     }
@@ -231,7 +259,9 @@ fn main() -> ExitCode {
         | Action::Sweep { which, .. }
         | Action::VerifyDeterminism { which } => which.json,
         Action::Analytic { query } | Action::Estimate { query, .. } => query.json,
-        Action::Explain { json, .. } | Action::Merge { json, .. } => *json,
+        Action::Explain { json, .. } | Action::Merge { json, .. } | Action::Report { json, .. } => {
+            *json
+        }
         Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
     };
     match execute(command.action) {
@@ -309,6 +339,21 @@ fn execute(action: Action) -> Result<String, CommandError> {
             let start = Instant::now();
             let found = query.estimate(samples, seed, threads.unwrap_or_else(cores))?;
             Ok(show::estimate(&query, &found, start.elapsed().as_secs_f64(), asked.json))
+        }
+        Action::Report { runs, out, overwrite, json } => {
+            let read = runs.iter().map(|run| Results::read(run));
+            let read = read.collect::<Result<Vec<Results>, ResultsError>>()?;
+            let existing = if overwrite { Existing::Replace } else { Existing::Keep };
+            write_page(&out, &html::page(&read), existing)?;
+            let (page, count) = (out.display().to_string(), read.len());
+            Ok(if json {
+                format!("{}\n", json!({"page": page, "runs": count}))
+            } else {
+                format!(
+                    "page about {count} {} in {page}\n",
+                    if count == 1 { "run" } else { "runs" }
+                )
+            })
         }
         Action::Explain { scenario, json } => {
             let explanation = explain(&Scenario::load(&scenario)?);

@@ -91,6 +91,9 @@ pub struct Metric {
     /// See [`Self::replicates_low`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicates_high: Option<f64>,
+    /// What each replicate found, in their order, where the figure is a share or a mean over them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_replicate: Vec<Option<f64>>,
 }
 
 impl Metric {
@@ -107,6 +110,7 @@ impl Metric {
             expected: None,
             replicates_low: None,
             replicates_high: None,
+            by_replicate: Vec::new(),
         }
     }
 
@@ -139,7 +143,9 @@ impl Metric {
 
     /// The share of trials that are hits, from those of each replicate, with replicates as the independent units.
     pub(crate) fn share(name: &'static str, replicates: &[Share]) -> Self {
-        Self::share_of(name, replicates, Unit::Replicate)
+        let own = |share: &Share| (share.of > 0).then(|| share.hits as f64 / share.of as f64);
+        let by_replicate = replicates.iter().map(own).collect();
+        Self { by_replicate, ..Self::share_of(name, replicates, Unit::Replicate) }
     }
 
     /// The share of trials that are hits, from those of each client of each replicate, with clients as the independent
@@ -152,11 +158,13 @@ impl Metric {
                 .reduce(|a, b| Share { hits: a.hits + b.hits, of: a.of + b.of });
             share.filter(|share| share.of > 0).map(|share| share.hits as f64 / share.of as f64)
         };
-        let means: Vec<f64> = replicates.iter().filter_map(of_replicate).collect();
+        let by_replicate: Vec<Option<f64>> = replicates.iter().map(of_replicate).collect();
+        let means: Vec<f64> = by_replicate.iter().copied().flatten().collect();
         let over = stats::student(&means);
         Self {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
+            by_replicate,
             ..Self::share_of(name, &replicates.concat(), Unit::Client)
         }
     }
@@ -170,11 +178,10 @@ impl Metric {
 
     /// The mean over replicates of each one's own mean.
     pub(crate) fn mean(name: &'static str, unit: &'static str, replicates: &[f64]) -> Self {
-        Self::new(name, unit, replicates.len() as u64, stats::mean(replicates)).with_interval(
-            Method::Replicates,
-            Unit::Replicate,
-            stats::student(replicates),
-        )
+        let by_replicate = replicates.iter().copied().map(Some).collect();
+        let mean = Self::new(name, unit, replicates.len() as u64, stats::mean(replicates));
+        let over = stats::student(replicates);
+        Self { by_replicate, ..mean.with_interval(Method::Replicates, Unit::Replicate, over) }
     }
 
     /// A quantile in milliseconds of ascending nanoseconds. The interval takes single requests as independent.

@@ -26,6 +26,10 @@ pub fn to_json(report: &RunReport) -> Value {
     json!({
         "scenario": report.scenario,
         "engine": report.engine,
+        "version": env!("CARGO_PKG_VERSION"),
+        "about": report.explanation.about,
+        "settings": report.explanation.settings,
+        "leaves_out": report.explanation.leaves_out,
         "seed": report.seed,
         "replicates": report.replicates,
         "events": report.events,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use enjambre_protocol::id::Digest;
 
 use crate::churn::{self, ChurnError};
+use crate::explain::{Explanation, explain};
 use crate::metric::{Curve, Metric, Table};
 use crate::onion::{self, OnionSimError};
 use crate::paths::{self, PathsError};
@@ -32,6 +33,8 @@ pub struct RunReport {
     pub scenario: String,
     /// The engine's name.
     pub engine: &'static str,
+    /// Its settings, and what it leaves out.
+    pub explanation: Explanation,
     /// The seed.
     pub seed: u64,
     /// Replicates.
@@ -124,6 +127,7 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
     Ok(RunReport {
         scenario: scenario.name.clone(),
         engine: scenario.engine.name(),
+        explanation: explain(scenario),
         seed: config.seed,
         replicates: config.replicates,
         digest: run_digest(&digests),

@@ -59,6 +59,12 @@ pub enum FolderError {
         /// The file's name.
         file: String,
     },
+    /// A page of that name has other contents.
+    #[error("{file} has other contents: give another --out, or --overwrite")]
+    OtherPage {
+        /// The file.
+        file: String,
+    },
     /// The system refused.
     #[error("cannot write to {folder}: {source}")]
     Write {
@@ -79,6 +85,26 @@ impl FolderError {
     pub const fn kind(&self) -> &'static str {
         if self.is_refusal() { "folder" } else { "write" }
     }
+}
+
+/// Writes a page, which appears under its name only when it is whole.
+pub fn write_page(file: &Path, text: &str, existing: Existing) -> Result<(), FolderError> {
+    let failed = |source| FolderError::Write { folder: file.display().to_string(), source };
+    match std::fs::read(file) {
+        Ok(there) if there == text.as_bytes() => return Ok(()),
+        Ok(_) if existing == Existing::Keep => {
+            return Err(FolderError::OtherPage { file: file.display().to_string() });
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(_) | Err(_) => {}
+    }
+    let name = file.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    let half = file.with_file_name(format!(".{}.part", name.to_string_lossy()));
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let written = std::fs::write(&half, text).and_then(|()| std::fs::rename(half, file));
+    written.map_err(failed)
 }
 
 /// A folder into which a run may write.

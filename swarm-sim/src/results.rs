@@ -1,0 +1,253 @@
+//! What a run wrote, read back: for pages and comparisons.
+//!
+//! `results.json` says what was run and what was found. Tables whose first columns are `replicate` and `step` are series
+//! over time. Nothing else in the folder is looked at.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::output::RESULTS;
+use crate::stats::Interval;
+
+/// The first columns of a table that is a series.
+const SERIES_COLUMNS: [&str; 2] = ["replicate", "step"];
+
+/// Why a folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultsError {
+    /// There is no run in it.
+    #[error("{folder} holds no {RESULTS}: give the folder that `run` wrote")]
+    NoRun {
+        /// The folder.
+        folder: String,
+    },
+    /// A file is not as `run` writes it.
+    #[error("{file} is not as this version writes it: {what}; run the scenario again")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// The system refused.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl ResultsError {
+    /// Whether the caller can correct it by naming another folder.
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Read { .. })
+    }
+
+    /// The kind that scripts read.
+    pub const fn kind(&self) -> &'static str {
+        if self.is_refusal() { "folder" } else { "read" }
+    }
+}
+
+/// A setting with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Setting {
+    /// Its key in the scenario file.
+    pub key: String,
+    /// Its value with its unit.
+    pub value: String,
+}
+
+/// One figure with its interval.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Figure {
+    /// Its name.
+    pub name: String,
+    /// The estimate; nothing if nothing was observed.
+    pub value: Option<f64>,
+    /// Lower end of the 95 % interval.
+    pub ci_low: Option<f64>,
+    /// Upper end of the 95 % interval.
+    pub ci_high: Option<f64>,
+    /// How the interval was made.
+    pub interval: String,
+    /// Unit of value and interval.
+    pub unit: String,
+    /// Observations behind it.
+    pub samples: u64,
+    /// What theory says.
+    pub expected: Option<f64>,
+    /// Lower end of the interval over replicates, for a share.
+    pub replicates_low: Option<f64>,
+    /// Upper end of it.
+    pub replicates_high: Option<f64>,
+    /// What each replicate found, in their order; empty where that does not exist.
+    #[serde(default)]
+    pub by_replicate: Vec<Option<f64>>,
+}
+
+impl Figure {
+    /// The 95 % interval with the fields that it stands in: over replicates where there is one, as that also holds where
+    /// single trials are correlated.
+    pub fn widest(&self) -> Option<(Interval, &'static str)> {
+        let over = self.replicates_low.zip(self.replicates_high);
+        let own = self.ci_low.zip(self.ci_high);
+        let found = over.map(|ends| (ends, "replicates_low, replicates_high"));
+        let found = found.or_else(|| own.map(|ends| (ends, "ci_low, ci_high")));
+        found.map(|((low, high), fields)| (Interval { low, high }, fields))
+    }
+}
+
+/// A table over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The file's name.
+    pub file: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows; an empty cell is a value that does not exist.
+    pub rows: Vec<Vec<Option<f64>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    scenario: String,
+    engine: String,
+    version: String,
+    about: String,
+    settings: Vec<Setting>,
+    leaves_out: Vec<String>,
+    seed: u64,
+    replicates: u32,
+    events: u64,
+    digest: String,
+    metrics: BTreeMap<String, Figure>,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
+    /// Its folder, as it was given.
+    pub folder: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The engine's name.
+    pub engine: String,
+    /// The program's version.
+    pub version: String,
+    /// What the scenario is for.
+    pub about: String,
+    /// Its settings.
+    pub settings: Vec<Setting>,
+    /// What the engine does not simulate.
+    pub leaves_out: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// Replicates.
+    pub replicates: u32,
+    /// Events in all replicates.
+    pub events: u64,
+    /// The digest of all events.
+    pub digest: String,
+    /// The figures.
+    pub figures: Vec<Figure>,
+    /// Series over time, by file name.
+    pub series: Vec<Series>,
+}
+
+impl Results {
+    /// Reads a run's folder.
+    pub fn read(path: &Path) -> Result<Self, ResultsError> {
+        let folder = path.display().to_string();
+        let file = path.join(RESULTS);
+        let bytes = match std::fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ResultsError::NoRun { folder });
+            }
+            other => other.map_err(|source| cannot_read(&file, source))?,
+        };
+        let read: File =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(&file, error.to_string()))?;
+        if let Some((name, _)) = read.metrics.iter().find(|(name, figure)| **name != figure.name) {
+            return Err(invalid(&file, format!("the metric {name} has another name inside")));
+        }
+        Ok(Self {
+            folder,
+            scenario: read.scenario,
+            engine: read.engine,
+            version: read.version,
+            about: read.about,
+            settings: read.settings,
+            leaves_out: read.leaves_out,
+            seed: read.seed,
+            replicates: read.replicates,
+            events: read.events,
+            digest: read.digest,
+            figures: read.metrics.into_values().collect(),
+            series: series(path)?,
+        })
+    }
+
+    /// A figure by its name.
+    pub fn figure(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.name == name)
+    }
+}
+
+fn cannot_read(file: &Path, source: io::Error) -> ResultsError {
+    ResultsError::Read { file: file.display().to_string(), source }
+}
+
+fn invalid(file: &Path, what: String) -> ResultsError {
+    ResultsError::Invalid { file: file.display().to_string(), what }
+}
+
+fn series(folder: &Path) -> Result<Vec<Series>, ResultsError> {
+    let entries = std::fs::read_dir(folder).map_err(|source| cannot_read(folder, source))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|source| cannot_read(folder, source))?.path();
+        if path.extension().is_some_and(|ending| ending == "csv") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
+        let mut lines = text.lines();
+        let columns: Vec<String> =
+            lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
+        if !columns.iter().take(2).eq(SERIES_COLUMNS) {
+            continue;
+        }
+        let mut rows = Vec::new();
+        for (line, text) in lines.enumerate() {
+            let row = cells(text).filter(|row| row.len() == columns.len());
+            let row = row.filter(|row| row.iter().take(2).all(Option::is_some));
+            let what = || {
+                let many = columns.len();
+                format!("line {}: expected {many} numbers, with replicate and step", line + 2)
+            };
+            rows.push(row.ok_or_else(|| invalid(&file, what()))?);
+        }
+        let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        found.push(Series { file, columns, rows });
+    }
+    Ok(found)
+}
+
+/// The cells of a line; `None` if one is no finite number.
+fn cells(line: &str) -> Option<Vec<Option<f64>>> {
+    let cell = |text: &str| match text {
+        "" => Some(None),
+        text => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Some),
+    };
+    line.split(',').map(cell).collect()
+}

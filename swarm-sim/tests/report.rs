@@ -1,0 +1,275 @@
+//! Pages about runs, and runs beside each other, as people and scripts get them.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+/// Exit code, standard output, standard error.
+fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_swarm-sim");
+    let command = Command::new(program).args(line.split_whitespace()).current_dir(folder).output();
+    let output = command.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn done(folder: &Path, line: &str) -> String {
+    let (code, out, error) = said(folder, line);
+    assert_eq!((code, error.as_str()), (Some(0), ""), "swarm-sim {line}");
+    out
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+/// A built-in scenario with another text at one place, as a file.
+fn changed(folder: &Path, name: &str, from: &str, to: &str, file: &str) {
+    let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    std::fs::write(folder.join(file), text.replace(from, to)).unwrap();
+}
+
+/// Changes a run's results.
+fn edit(folder: &Path, run: &str, change: impl Fn(&mut Value)) {
+    let file = format!("{run}/results.json");
+    let mut results: Value = serde_json::from_str(&read(folder, &file)).unwrap();
+    change(&mut results);
+    std::fs::write(folder.join(file), results.to_string()).unwrap();
+}
+
+/// Names of a page's elements in their order, `/` before those that close; checks that they nest, and gives all
+/// attributes.
+fn elements(page: &str) -> (Vec<String>, Vec<(String, String)>) {
+    let (mut names, mut open, mut attributes) = (Vec::new(), Vec::<String>::new(), Vec::new());
+    let mut rest = page.strip_prefix("<!DOCTYPE html>").unwrap();
+    while let Some((_, tag)) = rest.split_once('<') {
+        let (tag, after) = tag.split_once('>').unwrap();
+        rest = after;
+        let name: String = tag.trim_end_matches('/').split(' ').next().unwrap().to_owned();
+        names.push(name.clone());
+        if let Some(closed) = name.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(closed));
+        } else if name != "meta" && !tag.ends_with('/') {
+            open.push(name);
+        }
+        let parts: Vec<&str> = tag.split('"').collect();
+        for pair in parts.chunks_exact(2) {
+            let key = pair[0].trim().trim_end_matches('=').rsplit(' ').next().unwrap();
+            attributes.push((key.to_owned(), pair[1].to_owned()));
+        }
+    }
+    assert_eq!(open, Vec::<String>::new());
+    (names, attributes)
+}
+
+#[test]
+fn page_shows_every_figure_with_its_source_and_what_was_assumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 2 --seed 5 --out a");
+    assert_eq!(done(folder, "report a --out pages/a.html"), "page about 1 run in pages/a.html\n");
+    let page = read(folder, "pages/a.html");
+    let results: Value = serde_json::from_str(&read(folder, "a/results.json")).unwrap();
+    for key in ["scenario", "digest", "version", "about"] {
+        assert!(page.contains(results[key].as_str().unwrap()), "{key}");
+    }
+    for (name, metric) in results["metrics"].as_object().unwrap() {
+        assert!(page.contains(&format!("<h3>{name}</h3>")), "{name}");
+        assert!(page.contains(&format!("Source: results.json, metrics.{name},")), "{name}");
+        let title = format!("<title id=\"f\">{name}</title>");
+        let shown = page.replace(|c: char| c.is_ascii_digit(), "").replace("f-t", "f");
+        let name: String = title.chars().filter(|c| !c.is_ascii_digit()).collect();
+        assert_eq!(shown.contains(&name), !metric["value"].is_null(), "{name}");
+    }
+    for setting in results["settings"].as_array().unwrap() {
+        let (key, value) = (setting["key"].as_str().unwrap(), setting["value"].as_str().unwrap());
+        assert!(page.contains(&format!("<th scope=\"row\">{key}</th><td>{value}</td>")), "{key}");
+    }
+    for left in results["leaves_out"].as_array().unwrap() {
+        assert!(page.contains(&format!("<li>{}</li>", left.as_str().unwrap())), "{left}");
+    }
+    let columns = read(folder, "a/steps.csv");
+    for column in columns.lines().next().unwrap().split(',').skip(2) {
+        let source = format!("Source: steps.csv, columns step and {column};");
+        assert!(page.contains(&source), "{column}");
+    }
+    // The mean of `nodes` over both replicates at the last step, from the table.
+    let last = columns.lines().last().unwrap().split(',').nth(1).unwrap();
+    let at_last = columns.lines().filter(|line| line.split(',').nth(1) == Some(last));
+    let nodes = at_last.map(|line| line.split(',').nth(2).unwrap().parse::<f64>().unwrap());
+    let nodes: Vec<f64> = nodes.collect();
+    assert_eq!(nodes.len(), 2);
+    let mean = (nodes[0] + nodes[1]) / 2.0;
+    let words = page.split("Mean of nodes: ").nth(1).unwrap().split("</desc>").next().unwrap();
+    assert!(words.ends_with(&format!(", {mean} at step {last}.")), "{words}");
+}
+
+#[test]
+fn page_loads_nothing_and_every_drawing_has_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 2 --out a");
+    done(folder, "run onion --replicates 2 --out b");
+    done(folder, "report a b --out page.html");
+    let page = read(folder, "page.html");
+    let (names, attributes) = elements(&page);
+    let count = |name: &str| names.iter().filter(|other| *other == name).count();
+    for name in ["script", "link", "img", "image", "iframe", "object", "use", "a", "base", "form"] {
+        assert_eq!(count(name), 0, "{name}");
+    }
+    for (key, value) in &attributes {
+        let is_plain =
+            !key.starts_with("on") && !["href", "src", "style", "xmlns"].contains(&key.as_str());
+        assert!(is_plain && !value.contains("://"), "{key}={value}");
+    }
+    assert!(!page.contains("url(") && !page.contains("@import"));
+    assert!(page.contains("prefers-color-scheme:dark"));
+    let ids: Vec<&String> = attributes.iter().filter(|(k, _)| k == "id").map(|(_, v)| v).collect();
+    let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+    let labels = attributes.iter().filter(|(key, _)| key == "aria-labelledby");
+    let mut drawings = 0;
+    for (_, label) in labels {
+        assert!(label.split(' ').all(|id| ids.iter().any(|other| *other == id)), "{label}");
+        drawings += 1;
+    }
+    assert!(drawings > 20 && drawings == count("svg") && drawings == count("desc"));
+    assert!(!page.contains("NaN") && !page.contains("inf\""));
+}
+
+#[test]
+fn same_runs_give_the_same_page_and_it_replaces_no_other_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run onion --replicates 1 --out a");
+    done(folder, "run onion --replicates 1 --seed 2 --out b");
+    done(folder, "report a b --out one.html");
+    done(folder, "report a b --out two.html");
+    let one = read(folder, "one.html");
+    assert!(one == read(folder, "two.html"));
+    done(folder, "report a b --out one.html");
+    let (code, _, error) = said(folder, "report b --out one.html");
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        error,
+        "swarm-sim: one.html has other contents: give another --out, or --overwrite\n"
+    );
+    assert!(one == read(folder, "one.html"));
+    let out = done(folder, "report b --out one.html --overwrite --json");
+    let out: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out, json!({"page": "one.html", "runs": 1}));
+    assert!(one != read(folder, "one.html"));
+    let mut left: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["a", "b", "one.html", "two.html"]);
+}
+
+#[test]
+fn runs_of_one_scenario_stand_under_the_settings_that_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for nodes in ["60", "70", "80"] {
+        changed(folder, "onion", "nodes = 60", &format!("nodes = {nodes}"), "point.toml");
+        done(folder, &format!("run point.toml --replicates 2 --out p{nodes}"));
+    }
+    done(folder, "report p60 p70 p80 --out page.html");
+    let page = read(folder, "page.html");
+    let figure = page.split("<h3>latency_p50</h3>").nth(1).unwrap();
+    let figure = figure.split("</figure>").next().unwrap();
+    for nodes in ["60", "70", "80"] {
+        assert!(figure.contains(&format!(">network.nodes {nodes}</text>")), "{nodes}");
+    }
+    assert_eq!(figure.matches("<circle").count(), 3);
+    // Two runs that differ in nothing are told apart by their folders.
+    done(folder, "run onion --replicates 2 --out again");
+    done(folder, "report p60 again --out same.html");
+    assert!(read(folder, "same.html").contains(">again</text>"));
+}
+
+#[test]
+fn whatever_a_file_says_stays_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let hostile = "</title><script>alert('1')</script>\"onload=\"x & \u{1b}[31m";
+    done(folder, "run churn --replicates 2 --out a");
+    done(folder, "report a --out plain.html");
+    edit(folder, "a", |results| {
+        for key in ["scenario", "engine", "version", "about", "digest"] {
+            results[key] = hostile.into();
+        }
+        results["settings"][0] = json!({"key": hostile, "value": hostile});
+        results["leaves_out"][0] = hostile.into();
+        let metrics = results["metrics"].as_object_mut().unwrap();
+        let (name, mut metric) = metrics.clone().into_iter().next().unwrap();
+        metrics.remove(&name);
+        for key in ["name", "unit", "interval"] {
+            metric[key] = hostile.into();
+        }
+        metrics.insert(hostile.to_owned(), metric);
+    });
+    let steps = read(folder, "a/steps.csv").replacen("nodes", "<b>\"", 1);
+    std::fs::write(folder.join("a/steps.csv"), steps).unwrap();
+    done(folder, "report a --out hostile.html");
+    let page = read(folder, "hostile.html");
+    let (mut plain, _) = elements(&read(folder, "plain.html"));
+    let (mut hostile, attributes) = elements(&page);
+    plain.sort();
+    hostile.sort();
+    assert_eq!(plain, hostile);
+    assert!(attributes.iter().all(|(key, _)| key != "onload"));
+    assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)") && !page.contains('\u{1b}'));
+}
+
+#[test]
+fn folders_without_a_whole_run_are_refused_with_file_and_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 1 --out a");
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let results = read(folder, "a/results.json");
+    let steps = read(folder, "a/steps.csv");
+    let refused = |part: &str| {
+        let (code, out, error) = said(folder, "report a --out page.html");
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+        assert!(error.starts_with("swarm-sim: ") && error.contains(part), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!folder.join("page.html").exists());
+    };
+    for (from, to, part) in [
+        (
+            "\"version\"",
+            "\"other\"",
+            "a/results.json is not as this version writes it: missing field `version`",
+        ),
+        ("\"seed\": 1", "\"seed\": -1", "line "),
+        ("{", "", "a/results.json"),
+    ] {
+        write("a/results.json", &results.replacen(from, to, 1));
+        refused(part);
+    }
+    write("a/results.json", &results);
+    let lines: Vec<&str> = steps.lines().collect();
+    for (row, part) in [("1,2", "line 3"), (&lines[2].replacen(',', ",x", 1), "line 3")] {
+        write("a/steps.csv", &format!("{}\n{}\n{row}\n", lines[0], lines[1]));
+        refused(&format!("a/steps.csv is not as this version writes it: {part}"));
+    }
+    let (code, _, error) = said(folder, "report empty --out page.html --json");
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, &error["error"]["kind"]), (Some(2), &"folder".into()));
+    assert_eq!(
+        error["error"]["text"],
+        "empty holds no results.json: give the folder that `run` wrote"
+    );
+    write("a/steps.csv", &steps);
+    let (code, _, error) = said(folder, "report a --out a/steps.csv/page.html");
+    assert!(
+        code == Some(1) && error.starts_with("swarm-sim: cannot write to a/steps.csv"),
+        "{error}"
+    );
+}

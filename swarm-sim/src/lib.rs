@@ -25,6 +25,7 @@
 
 pub mod alias;
 pub mod churn;
+pub mod compare;
 pub mod decimal;
 pub mod explain;
 pub mod html;

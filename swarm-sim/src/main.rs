@@ -11,6 +11,7 @@ use std::time::Instant;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
+use swarm_sim::compare::{self, CompareError, compare};
 use swarm_sim::explain::explain;
 use swarm_sim::html;
 use swarm_sim::output;
@@ -92,6 +93,17 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Compare two runs figure by figure; exit code 1 if one differs by more than its interval allows.
+    #[command(after_help = COMPARE_HELP)]
+    Compare {
+        /// The folder of one run.
+        a: PathBuf,
+        /// The folder of the other.
+        b: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a scenario's settings, what theory predicts for it, and what is not simulated.
     #[command(after_help = "Example: swarm-sim explain churn")]
     Explain {
@@ -151,6 +163,14 @@ enum Action {
         which: Which,
     },
 }
+
+const COMPARE_HELP: &str = "\
+Exit code 0: no figure differs; 1: one does; 2: the two cannot be compared, as they are of different engines.
+Runs of one scenario name and one seed are compared replicate by replicate. Each figure has a 95 % interval
+of its own: of twenty that are equal, one is expected to seem different. Counts without an interval are shown
+and not judged.
+
+Example: swarm-sim compare runs/churn-1 runs/churn-2";
 
 const REPORT_HELP: &str = "\
 The page is one file without scripts that loads nothing. Runs of one scenario with other settings stand
@@ -216,6 +236,10 @@ enum CommandError {
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error(transparent)]
+    Compare(#[from] CompareError),
+    #[error("{count} figures differ: {names}")]
+    Figures { count: usize, names: String, table: String },
+    #[error(transparent)]
     Theory(#[from] TheoryError),
     #[error("{count} closed forms fail their check: {names}")]
     Selfcheck { count: usize, names: String, table: String },
@@ -231,6 +255,8 @@ impl CommandError {
             Self::Folder(error) => error.kind(),
             Self::Sweep(error) => command::sweep_kind(error),
             Self::Results(error) => error.kind(),
+            Self::Compare(_) => "comparison",
+            Self::Figures { .. } => "difference",
             Self::Differ { .. } => "determinism",
             Self::Theory(_) => "parameter",
             Self::Selfcheck { .. } => "selfcheck",
@@ -240,7 +266,7 @@ impl CommandError {
     /// 2 for what the caller can correct, 1 for a failure.
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(_) | Self::Theory(_) => 2,
+            Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) => 2,
             Self::Folder(error) if error.is_refusal() => 2,
             Self::Sweep(error) if error.is_refusal() => 2,
             Self::Results(error) if error.is_refusal() => 2,
@@ -259,9 +285,10 @@ fn main() -> ExitCode {
         | Action::Sweep { which, .. }
         | Action::VerifyDeterminism { which } => which.json,
         Action::Analytic { query } | Action::Estimate { query, .. } => query.json,
-        Action::Explain { json, .. } | Action::Merge { json, .. } | Action::Report { json, .. } => {
-            *json
-        }
+        Action::Explain { json, .. }
+        | Action::Merge { json, .. }
+        | Action::Report { json, .. }
+        | Action::Compare { json, .. } => *json,
         Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
     };
     match execute(command.action) {
@@ -270,7 +297,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            if let CommandError::Selfcheck { table, .. } = &error {
+            if let CommandError::Selfcheck { table, .. } | CommandError::Figures { table, .. } =
+                &error
+            {
                 print!("{table}");
             }
             if as_json {
@@ -354,6 +383,15 @@ fn execute(action: Action) -> Result<String, CommandError> {
                     if count == 1 { "run" } else { "runs" }
                 )
             })
+        }
+        Action::Compare { a, b, json } => {
+            let found = compare(&Results::read(&a)?, &Results::read(&b)?)?;
+            let table = if json { compare::to_json(&found) } else { compare::to_text(&found) };
+            if found.differ.is_empty() {
+                return Ok(table);
+            }
+            let (count, names) = (found.differ.len(), found.differ.join(", "));
+            Err(CommandError::Figures { count, names, table })
         }
         Action::Explain { scenario, json } => {
             let explanation = explain(&Scenario::load(&scenario)?);

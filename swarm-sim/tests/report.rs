@@ -273,3 +273,74 @@ fn folders_without_a_whole_run_are_refused_with_file_and_place() {
         "{error}"
     );
 }
+
+#[test]
+fn equal_runs_compare_as_equal_and_others_by_the_figures_that_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 4 --out a");
+    let out = done(folder, "compare a a --json");
+    let same: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&same["differ"], &same["settings"]), (&json!([]), &json!([])));
+    let results: Value = serde_json::from_str(&read(folder, "a/results.json")).unwrap();
+    let count = results["metrics"].as_object().unwrap().len();
+    assert_eq!(same["figures"].as_array().unwrap().len(), count);
+    changed(folder, "churn", "ready_after = 2 ", "ready_after = 5 ", "slow.toml");
+    done(folder, "run slow.toml --replicates 4 --out b");
+    let (code, out, error) = said(folder, "compare a b --json");
+    let other: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, Some(1), "{error}");
+    let settings =
+        json!(["a: swarms.ready_after 2 documents", "b: swarms.ready_after 5 documents"]);
+    assert_eq!(other["settings"], settings);
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!(error["error"]["kind"], "difference");
+    for figure in other["figures"].as_array().unwrap() {
+        let (low, high) = (figure["ci_low"].as_f64(), figure["ci_high"].as_f64());
+        let outside = low.zip(high).map(|(low, high)| 0.0 < low || high < 0.0);
+        assert_eq!(figure["differs"].as_bool(), outside, "{figure}");
+        let listed = other["differ"].as_array().unwrap().contains(&figure["name"]);
+        assert_eq!(listed, outside == Some(true), "{figure}");
+    }
+    assert!(other["figures"].as_array().unwrap().iter().any(|f| f["interval"] == "paired"));
+    let (code, out, error) = said(folder, "compare a b");
+    assert!(code == Some(1) && out.contains("DIFFERS") && out.contains(" paired; a "), "{out}");
+    assert!(error.starts_with("swarm-sim: ") && error.lines().count() == 1, "{error}");
+    // Another seed is another sample.
+    done(folder, "run churn --replicates 4 --seed 2 --out c");
+    let (_, out, _) = said(folder, "compare a c --json");
+    assert!(!out.contains("\"paired\"") && out.contains("\"welch\""), "{out}");
+}
+
+#[test]
+fn runs_that_cannot_be_compared_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 2 --out a");
+    done(folder, "run onion --replicates 2 --out b");
+    done(folder, "run churn --replicates 2 --out c");
+    done(folder, "run churn --replicates 2 --out d");
+    edit(folder, "c", |results| {
+        let metrics = results["metrics"].as_object_mut().unwrap();
+        metrics.values_mut().next().unwrap()["unit"] = "miles".into();
+    });
+    edit(folder, "d", |results| {
+        for metric in results["metrics"].as_object_mut().unwrap().values_mut() {
+            let metric = metric.as_object_mut().unwrap();
+            for key in ["ci_low", "ci_high", "by_replicate", "replicates_low", "replicates_high"] {
+                metric.remove(key);
+            }
+        }
+    });
+    for (line, part) in [
+        ("compare a b", "a is a run of the engine churn, b of onion"),
+        ("compare a c", "miles in c"),
+        ("compare a d", "--replicates 2 or more"),
+        ("compare a gone", "gone holds no results.json"),
+    ] {
+        let (code, out, error) = said(folder, line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {error}");
+        assert!(error.starts_with("swarm-sim: ") && error.contains(part), "{line}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}

@@ -31,7 +31,7 @@ fn commands_of_the_readme_work_from_any_folder() {
         assert!(!out.is_empty(), "swarm-sim {line}");
         run += 1;
     }
-    assert_eq!(run, 9);
+    assert_eq!(run, 10);
     assert!(folder.path().join("runs/churn/results.json").is_file());
 }
 

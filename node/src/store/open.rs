@@ -12,7 +12,7 @@ use rocksdb::{
 };
 
 /// The layout that this build writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// In the default column family, away from the tables.
 const FORMAT_KEY: &[u8] = b"format";
@@ -64,6 +64,17 @@ pub enum OpenError {
          wrote it, or begin with an empty directory, and the swarm gives the messages back"
     )]
     Newer {
+        /// The format on disk.
+        found: u32,
+        /// The format of this build.
+        known: u32,
+    },
+    /// An older version wrote it.
+    #[error(
+        "the database has format {found}, this version reads {known} only: move its directory away \
+         and begin with an empty one, or go on with the version that wrote it"
+    )]
+    Older {
         /// The format on disk.
         found: u32,
         /// The format of this build.
@@ -143,6 +154,7 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
     let db = DB::open_for_read_only(&Options::default(), path, false).map_err(fail)?;
     match format(&db)? {
         Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
+        Some(found) if found < FORMAT => Err(OpenError::Older { found, known: FORMAT }),
         _ => Ok(()),
     }
 }

@@ -47,18 +47,30 @@ fn second_process_is_told_that_the_database_is_in_use() {
 }
 
 #[test]
-fn database_of_a_newer_version_is_refused_and_not_touched() {
+fn database_of_another_version_is_refused_and_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(&dir);
     store.put(Table::Meta, b"key", b"value".to_vec());
     store.commit().unwrap();
-    store.db.as_ref().unwrap().put(b"format", 2u32.to_le_bytes()).unwrap();
+    let path = dir.path().join("db");
+    let mark = |store: &RocksStore, format: u32| {
+        store.db.as_ref().unwrap().put(b"format", format.to_le_bytes()).unwrap();
+    };
+    mark(&store, 3);
+    drop(store);
+    let error = RocksStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2 }), "{error}");
+    assert!(error.to_string().contains("install the version"), "{error}");
+    let db = open::database(&path);
+    assert!(matches!(db, Err(OpenError::Newer { .. })));
+    // One of a version before is not read by other rules than it was written.
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    mark(&store, 1);
     drop(store);
     let error = RocksStore::open(&dir.path().join("db")).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1 }), "{error}");
-    assert!(error.to_string().contains("install the version"), "{error}");
-    let db = open::database(&dir.path().join("db"));
-    assert!(matches!(db, Err(OpenError::Newer { .. })));
+    assert!(matches!(error, OpenError::Older { found: 1, known: 2 }), "{error}");
+    assert!(error.to_string().contains("begin with an empty one"), "{error}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ mod store;
 mod tests;
 mod verified;
 
-pub use accounts::{Counters, Kept, Mailboxes, Quota, Quotas, RANGES_MAX, Swept};
+pub use accounts::{Clock, Counters, Kept, Mailboxes, Quota, Quotas, RANGES_MAX, Swept};
 pub use address::{ChunkHash, Cursor, MessageHash, Payload, ReceiptNonce, RecordSeq};
 pub use error::{ErrorKind, MailboxError, Unconfirmed};
 pub use machine::{
@@ -53,7 +53,7 @@ pub use mutation::{
 pub use namespace::{Namespace, NamespaceClass, Scope, Ttl};
 pub use range::RangeMarks;
 pub use receipt::{Receipt, ReceiptBody, Written};
-pub use record::{EXPIRIES_MAX, Record, TOMBSTONE_LIFE, TOMBSTONE_MARGIN};
+pub use record::{ACCEPTANCES_MAX, EXPIRIES_MAX, Record, TOMBSTONE_LIFE, TOMBSTONE_MARGIN};
 pub use rpc::{
     Call, Change, ChangeCall, ConfigurationId, Confirmed, ExpiryOf, Forward, ForwardReply,
     GetExpiriesCall, Info, Item, Page, PutChunkCall, Reply, Request, Response, Rest, RetrieveCall,

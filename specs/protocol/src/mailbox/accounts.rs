@@ -25,6 +25,7 @@ use crate::mailbox::{
     Scope, StorageError, Store, Table,
 };
 use crate::time::Timestamp;
+use crate::wire;
 
 /// What an index entry and its key cost, bytes, counted with each row.
 const ROW_COST: u64 = 200;
@@ -105,9 +106,33 @@ enum Place {
     #[default]
     Nowhere,
     /// Visible, with its data, and indexed by the time `due`.
-    Message { seq: RecordSeq, data: Payload, cost: u64, due: Timestamp },
+    Message { seq: RecordSeq, data: Payload, cost: u64, due: Timestamp, view: View },
     /// Without data, and indexed by the time `due`.
     Shadow { cost: u64, due: Timestamp },
+}
+
+/// Whether readers see a record that has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    Seen,
+    /// Past its expiry by this member's clock, which alone removes nothing. If it comes to be seen
+    /// again, it stands behind the cursors of those who passed it.
+    Passed,
+}
+
+/// A member's clock, and the time that has certainly come: nothing is removed by the first alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// By which readers judge and records are stamped.
+    pub now: Timestamp,
+    /// What the directory vouches for, never later than `now`.
+    pub certain: Timestamp,
+}
+
+impl From<Timestamp> for Clock {
+    fn from(now: Timestamp) -> Self {
+        Self { now, certain: now }
+    }
 }
 
 /// A record with its name.
@@ -190,7 +215,7 @@ impl<S: Store> Mailboxes<S> {
             return Err(error);
         }
         if self.counters != self.committed {
-            let row = crate::wire::encode(&self.counters);
+            let row = wire::encode(&self.counters);
             self.store.put(Table::Meta, COUNTERS_KEY, row);
         }
         match self.store.commit() {
@@ -234,41 +259,38 @@ impl<S: Store> Mailboxes<S> {
     /// Keeps a record, or joins what is said of it to what is known.
     pub fn keep(
         &mut self,
-        now: Timestamp,
+        clock: impl Into<Clock>,
         key: &RecordKey,
         stated: Record,
         data: &[u8],
     ) -> Result<Kept, MailboxError> {
-        self.atomically(|this| this.try_keep(now, key, stated, data))
+        let clock = clock.into();
+        self.atomically(|this| this.try_keep(clock, key, stated, data))
     }
 
     fn try_keep(
         &mut self,
-        now: Timestamp,
+        clock: Clock,
         key: &RecordKey,
         stated: Record,
         data: &[u8],
     ) -> Result<Kept, MailboxError> {
-        let marks = self.marks(&key.account, key.namespace)?;
-        let known = self.known_at(now, key, &marks)?;
-        let incoming = stated.owner_signed_at();
-        let is_new = !matches!(known.place, Place::Message { .. });
-        let record = known.record.clone().merge(stated).under(&marks);
         let class = key.namespace.class();
-        let kept = match (record.expiry(), record.accepted_at()) {
-            (Some(expiry), Some(accepted_at)) if expiry > now => Kept { expiry, accepted_at },
+        let marks = self.marks(&key.account, key.namespace)?;
+        let known = self.known_at(clock, key, &marks)?;
+        let incoming = stated.owner_signed_at();
+        let record = known.record.clone().merge(stated).under(&marks, class);
+        let kept = match (record.expiry(&marks), record.accepted_at(&marks, clock.now)) {
+            (Some(expiry), Some(accepted_at)) => Kept { expiry, accepted_at },
             _ => return Err(MailboxError::Deleted),
         };
-        if record.is_deleted() || record.is_covered(&marks, class) {
-            return Err(MailboxError::Deleted);
-        }
-        let data = data.to_vec().into();
-        let row = crate::wire::encode(&Row { hash: key.hash, record, data });
         let replaced = match class {
             NamespaceClass::Outbox => self.outranked(key, incoming)?,
             NamespaceClass::Inbox | NamespaceClass::Own => None,
         };
-        if is_new {
+        let data = data.to_vec().into();
+        let row = wire::encode(&Row { hash: key.hash, due: kept.expiry, record, data });
+        if !matches!(known.place, Place::Message { .. }) {
             let replaced = replaced.as_ref().map_or(0, |keyed| keyed.known.cost());
             let growth = Growth {
                 adds: Usage::row(row.len() as u64 + ROW_COST),
@@ -309,9 +331,9 @@ impl<S: Store> Mailboxes<S> {
             let place = layout::message(&key.account, key.namespace, seq);
             let bytes = self.store.get(Table::Messages, &place)?.ok_or(damaged)?;
             let cost = bytes.len() as u64 + ROW_COST;
-            let Row { record, data, .. } = layout::read(Table::Messages, &bytes)?;
-            let due = record.expiry().unwrap_or_default();
-            return Ok(Known { record, place: Place::Message { seq, data, cost, due } });
+            let Row { record, data, due, .. } = layout::read(Table::Messages, &bytes)?;
+            let place = Place::Message { seq, data, cost, due, view: View::Seen };
+            return Ok(Known { record, place });
         }
         let Some(bytes) = self.store.get(Table::Tombstones, &by_hash)? else {
             return Ok(Known::default());
@@ -322,40 +344,36 @@ impl<S: Store> Mailboxes<S> {
         Ok(Known { record, place: Place::Shadow { cost, due } })
     }
 
-    /// What is known of a record at `now`. One that a range covers, or that has expired, leaves its
-    /// place whether or not it was swept: whatever comes later is a new record, behind no cursor.
+    /// What is known of a record at a time. One that a range covers, or that has certainly expired,
+    /// leaves its place whether or not it was swept: whatever comes later is a new record.
     fn known_at(
         &mut self,
-        now: Timestamp,
+        clock: Clock,
         key: &RecordKey,
         marks: &RangeMarks,
     ) -> Result<Known, StorageError> {
-        let Known { record, place } = self.known(key)?;
-        let known = Known { record: record.under(marks), place };
-        if !matches!(known.place, Place::Message { .. }) {
-            return Ok(known);
+        let Known { record, mut place } = self.known(key)?;
+        let record = record.under(marks, key.namespace.class());
+        if let Place::Message { view, .. } = &mut place {
+            let expiry = record.expiry(marks);
+            if expiry <= Some(clock.certain) {
+                return self.shrink(clock.certain, key, Known { record, place });
+            }
+            *view = if expiry <= Some(clock.now) { View::Passed } else { View::Seen };
         }
-        if known.record.is_covered(marks, key.namespace.class()) {
-            let rest = known.record.clone().statements();
-            self.shrink(now, key, &known, rest)
-        } else if known.record.expiry() <= Some(now) {
-            let rest = known.record.clone().under(&RangeMarks::default());
-            self.shrink(now, key, &known, rest)
-        } else {
-            Ok(known)
-        }
+        Ok(Known { record, place })
     }
 
     /// A record leaves its place; what the owner said about it stands longer.
     fn shrink(
         &mut self,
-        now: Timestamp,
+        certain: Timestamp,
         key: &RecordKey,
-        known: &Known,
-        rest: Record,
+        known: Known,
     ) -> Result<Known, StorageError> {
-        self.forget(key, known)?;
-        if !rest.is_stated() || rest.remembered_until() <= now {
+        self.forget(key, &known)?;
+        let rest = known.record.statements();
+        if !rest.is_stated() || rest.remembered_until() <= certain {
             return Ok(Known::default());
         }
         let place = self.write_shadow(key, &rest)?;
@@ -384,8 +402,8 @@ impl<S: Store> Mailboxes<S> {
         expiry: Timestamp,
     ) -> Result<(), StorageError> {
         let old = match known.place {
-            Place::Message { seq, .. } => Some(seq),
-            Place::Nowhere | Place::Shadow { .. } => None,
+            Place::Message { seq, view: View::Seen, .. } => Some(seq),
+            Place::Message { .. } | Place::Nowhere | Place::Shadow { .. } => None,
         };
         self.forget(key, known)?;
         let seq = old.unwrap_or_else(|| {
@@ -405,7 +423,7 @@ impl<S: Store> Mailboxes<S> {
     /// Writes what is known of a record that has no data.
     fn write_shadow(&mut self, key: &RecordKey, record: &Record) -> Result<Place, StorageError> {
         let place = layout::by_hash(key);
-        let bytes = crate::wire::encode(record);
+        let bytes = wire::encode(record);
         let cost = bytes.len() as u64 + ROW_COST;
         let due = record.remembered_until();
         self.store.put(Table::Tombstones, &place, bytes);

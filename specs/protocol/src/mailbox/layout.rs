@@ -21,6 +21,8 @@ const ROW_MAX: usize = 1 << 18;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) hash: MessageHash,
+    /// Under which expiry it stands in the index.
+    pub(super) due: Timestamp,
     pub(super) record: Record,
     pub(super) data: Payload,
 }

@@ -34,8 +34,8 @@ use crate::id::{NetworkId, NodeId};
 use crate::limits::RETRIEVE_MAX;
 use crate::mailbox::verified::{CheckedCall, CheckedRead, CheckedRequest, Shape};
 use crate::mailbox::{
-    Answer, Counters, Forward, ForwardReply, MailboxError, Mailboxes, Quotas, Reply, Request,
-    Response, StorageError, Store, Verified,
+    Answer, Clock, Counters, Forward, ForwardReply, MailboxError, Mailboxes, Quotas, Reply,
+    Request, Response, StorageError, Store, Verified,
 };
 use crate::swarm::SwarmState;
 use crate::time::{Instant, Timestamp};
@@ -88,7 +88,8 @@ pub struct View {
     /// When that document was made, by the authorities' clocks.
     pub made: Timestamp,
     /// How long after it was made a newer one may be missing on a healthy network: a few epochs.
-    /// Nothing is swept as expired later than that.
+    /// Nothing is removed as expired later than that, and a member whose clock is as far behind the
+    /// document takes no write.
     pub late_after: Duration,
     /// How long members go on with it. A member whose clock is further on takes no write: either its
     /// clock or its directory is wrong.
@@ -378,6 +379,11 @@ impl<S: Store> MemberMachine<S> {
         let view = self.view.as_ref().map(|directory| &directory.view);
         let vouched = view.map(|view| view.made.saturating_add(view.late_after));
         vouched.unwrap_or_default().min(clock)
+    }
+
+    /// This member's clock with what is certain of it.
+    fn clock(&self, now: Timestamp) -> Clock {
+        Clock { now, certain: self.certain(now) }
     }
 
     fn in_hand(&self) -> usize {

@@ -174,6 +174,17 @@ impl Op {
         }
     }
 
+    /// What this makes of an expiry; operations on nothing of the kind leave it as it is.
+    pub(crate) fn expiry_after(&self, expiry: Timestamp) -> Timestamp {
+        match *self {
+            Self::Expire { mode: ExpiryMode::Set, expiry: to, .. } => to,
+            Self::Expire { mode: ExpiryMode::Shorten, expiry: to, .. }
+            | Self::ExpireAll { expiry: to } => expiry.min(to),
+            Self::Expire { mode: ExpiryMode::Extend, expiry: to, .. } => expiry.max(to),
+            _ => expiry,
+        }
+    }
+
     /// What a token must allow for this in `scope`; `None` for what only the owner may do.
     fn rights(&self, scope: Scope) -> Option<Rights> {
         match self {

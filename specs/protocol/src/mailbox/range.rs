@@ -5,14 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mailbox::record::{TOMBSTONE_LIFE, TOMBSTONE_MARGIN, newest_ranges};
+use crate::mailbox::record::{EXPIRIES_MAX, TOMBSTONE_LIFE, TOMBSTONE_MARGIN};
 use crate::mailbox::{Mutation, Op};
 use crate::time::Timestamp;
 
 /// The range operations in force for one scope of an account.
 ///
 /// Of range tombstones the one that reaches furthest counts; it covers all that the others do. Of
-/// range expiries the newest [`super::EXPIRIES_MAX`] are kept, and of those signed at one time the one
+/// range expiries the newest [`EXPIRIES_MAX`] are kept, and of those signed at one time the one
 /// that ends soonest. All are maxima, so that merging is commutative, associative and idempotent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeMarks {
@@ -42,7 +42,7 @@ impl RangeMarks {
         };
         let mut expiries = self.expiries;
         expiries.extend(other.expiries);
-        Self { delete, expiries: newest_ranges(expiries) }
+        Self { delete, expiries: newest(expiries) }
     }
 
     /// Everything accepted up to here is deleted, unless the owner signed a later store.
@@ -69,4 +69,19 @@ fn upto(mutation: &Mutation) -> Timestamp {
         Op::DeleteBefore { before } => before.min(mutation.signed_at()),
         _ => mutation.signed_at(),
     }
+}
+
+const NEVER: Timestamp = Timestamp::from_millis(u64::MAX);
+
+/// The rule of range expiries: of those signed at one time the one that ends soonest, then all but
+/// the newest few.
+fn newest(operations: Vec<Mutation>) -> Vec<Mutation> {
+    let mut keyed: Vec<_> = operations
+        .into_iter()
+        .map(|m| ((m.signed_at(), m.op.expiry_after(NEVER), m.digest()), m))
+        .collect();
+    keyed.sort_by_key(|(order, _)| *order);
+    keyed.dedup_by_key(|((signed_at, ..), _)| *signed_at);
+    keyed.drain(..keyed.len().saturating_sub(EXPIRIES_MAX));
+    keyed.into_iter().map(|(_, m)| m).collect()
 }

@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 
 use super::shares::{Share, TOKENS_MAX};
-use super::{Charge, Growth, Kind, Mailboxes, Place, ROW_COST, Usage};
+use super::{Charge, Clock, Growth, Kind, Mailboxes, Place, ROW_COST, Usage};
 use crate::identity::AccountId;
 use crate::mailbox::layout;
 use crate::mailbox::{
@@ -17,22 +17,23 @@ impl<S: Store> Mailboxes<S> {
     /// Applies one signed operation. The same one twice, or late, does nothing more.
     pub fn apply(
         &mut self,
-        now: Timestamp,
+        clock: impl Into<Clock>,
         account: &AccountId,
         scope: Scope,
         mutation: Mutation,
     ) -> Result<(), MailboxError> {
-        self.apply_all(now, account, scope, &[mutation])
+        self.apply_all(clock, account, scope, &[mutation])
     }
 
     /// Applies the operations of one change, all or none of them.
     pub fn apply_all(
         &mut self,
-        now: Timestamp,
+        clock: impl Into<Clock>,
         account: &AccountId,
         scope: Scope,
         changes: &[Mutation],
     ) -> Result<(), MailboxError> {
+        let clock = clock.into();
         self.atomically(|this| {
             let mut ranges = RangeMarks::default();
             for mutation in changes {
@@ -40,14 +41,14 @@ impl<S: Store> Mailboxes<S> {
                     (Op::Delete { hash } | Op::Expire { hash, .. }, Scope::One(namespace)) => {
                         let key = RecordKey { account: *account, namespace, hash };
                         let stated = Record::stated(mutation.clone());
-                        this.state(now, &key, stated.ok_or(MailboxError::Malformed)?)?;
+                        this.state(clock, &key, stated.ok_or(MailboxError::Malformed)?)?;
                     }
                     (Op::DeleteAll | Op::DeleteBefore { .. } | Op::ExpireAll { .. }, _) => {
                         let stated = RangeMarks::stated(mutation.clone());
                         ranges = ranges.merge(stated.ok_or(MailboxError::Malformed)?);
                     }
                     (Op::Revoke { token } | Op::Restore { token }, Scope::All) => {
-                        this.revoke(now, account, token, mutation)?;
+                        this.revoke(clock.now, account, token, mutation)?;
                     }
                     _ => return Err(MailboxError::Malformed),
                 }
@@ -55,41 +56,35 @@ impl<S: Store> Mailboxes<S> {
             if ranges == RangeMarks::default() {
                 return Ok(());
             }
-            this.mark(now, account, scope, ranges)
+            this.mark(clock.now, account, scope, ranges)
         })
     }
 
     /// Joins what is said about one record, which may not have arrived yet.
-    fn state(
-        &mut self,
-        now: Timestamp,
-        key: &RecordKey,
-        stated: Record,
-    ) -> Result<(), MailboxError> {
+    fn state(&mut self, clock: Clock, key: &RecordKey, stated: Record) -> Result<(), MailboxError> {
+        let class = key.namespace.class();
         let marks = self.marks(&key.account, key.namespace)?;
-        let known = self.known_at(now, key, &marks)?;
-        let record = known.record.clone().merge(stated).under(&marks);
-        if record == known.record || record.remembered_until() <= now {
+        let known = self.known_at(clock, key, &marks)?;
+        let record = known.record.clone().merge(stated).under(&marks, class);
+        if record == known.record || record.remembered_until() <= clock.now {
             return Ok(());
         }
-        let share = key.namespace.class().into();
         let frees = Usage::place(known.cost());
-        match &known.place {
-            Place::Message { data, .. } if !record.is_deleted() => {
-                let expiry = record.expiry().unwrap_or_default();
-                let row = layout::Row { hash: key.hash, record, data: data.clone() };
+        match (&known.place, record.expiry(&marks)) {
+            (Place::Message { data, .. }, Some(due)) => {
+                let row = layout::Row { hash: key.hash, due, record, data: data.clone() };
                 let bytes = wire::encode(&row);
                 let growth = Growth { adds: Usage::row(bytes.len() as u64 + ROW_COST), frees };
-                self.admit(&key.account, share, Kind::Statement, growth)?;
-                self.write_message(key, &known, bytes, expiry)?;
+                self.admit(&key.account, class.into(), Kind::Statement, growth)?;
+                self.write_message(key, &known, bytes, due)?;
             }
-            place => {
-                let record = record.under(&RangeMarks::default());
+            (place, _) => {
+                let record = record.statements();
                 // What is here may always be deleted: it makes room.
                 if !matches!(place, Place::Message { .. }) {
                     let cost = wire::encode(&record).len() as u64 + ROW_COST;
                     let growth = Growth { adds: Usage::row(cost), frees };
-                    self.admit(&key.account, share, Kind::Statement, growth)?;
+                    self.admit(&key.account, class.into(), Kind::Statement, growth)?;
                 }
                 self.forget(key, &known)?;
                 self.write_shadow(key, &record)?;

@@ -9,7 +9,7 @@
 use core::ops::ControlFlow;
 
 use super::shares::Share;
-use super::{Charge, Growth, Keyed, Kind, Mailboxes, Place, ROW_COST, Usage, read};
+use super::{Charge, Growth, Keyed, Kind, Known, Mailboxes, Place, ROW_COST, Usage, read};
 use crate::identity::AccountId;
 use crate::mailbox::layout::{self, WAITING};
 use crate::mailbox::{MailboxError, RangeMarks, Scope, StorageError, Store, Table};
@@ -110,7 +110,7 @@ impl<S: Store> Mailboxes<S> {
             rows += looked;
             self.damaged += damaged;
             for keyed in found {
-                self.apply_marks(&keyed)?;
+                self.apply_marks(keyed)?;
             }
             match next {
                 Some(next) => self.store.put(Table::Meta, &row, next),
@@ -154,27 +154,25 @@ impl<S: Store> Mailboxes<S> {
         Ok(slice)
     }
 
-    fn apply_marks(&mut self, keyed: &Keyed) -> Result<(), StorageError> {
+    fn apply_marks(&mut self, keyed: Keyed) -> Result<(), StorageError> {
         let done = self.atomically(|this| this.try_apply_marks(keyed));
         self.pass_over_damage(done)
     }
 
-    fn try_apply_marks(&mut self, keyed: &Keyed) -> Result<(), StorageError> {
+    fn try_apply_marks(&mut self, keyed: Keyed) -> Result<(), StorageError> {
         let Keyed { key, known } = keyed;
         let marks = self.marks(&key.account, key.namespace)?;
-        let record = known.record.clone().under(&marks);
-        if record.is_covered(&marks, key.namespace.class()) {
-            // An older tombstone still stands against stores that the range does not reach.
-            self.shrink(Timestamp::EPOCH, key, known, record.statements())?;
-            return Ok(());
+        let record = known.record.clone().under(&marks, key.namespace.class());
+        let Place::Message { data, due, .. } = &known.place else { return Ok(()) };
+        match record.expiry(&marks) {
+            // A tombstone still stands against stores that the range does not reach.
+            None => self.shrink(Timestamp::EPOCH, &key, Known { record, ..known }).map(|_| ()),
+            Some(expiry) if record == known.record && expiry == *due => Ok(()),
+            Some(due) => {
+                let row = layout::Row { hash: key.hash, due, record, data: data.clone() };
+                self.write_message(&key, &known, wire::encode(&row), due)
+            }
         }
-        let Place::Message { data, .. } = &known.place else { return Ok(()) };
-        if record == known.record {
-            return Ok(());
-        }
-        let expiry = record.expiry().unwrap_or_default();
-        let row = layout::Row { hash: key.hash, record, data: data.clone() };
-        self.write_message(key, known, wire::encode(&row), expiry)
     }
 
     /// A damaged row is counted and concerns nobody else.

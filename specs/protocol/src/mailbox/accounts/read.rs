@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use super::{Keyed, Known, Mailboxes, Place, ROW_COST};
+use super::{Keyed, Known, Mailboxes, Place, ROW_COST, View};
 use crate::identity::AccountId;
 use crate::limits::RETRIEVE_MAX;
 use crate::mailbox::layout::{self, Row};
@@ -46,10 +46,9 @@ impl<S: Store> Mailboxes<S> {
         let marks = self.marks(account, namespace)?;
         let first = layout::message(account, namespace, from.next());
         self.rows(&first, &layout::after(&layout::drawer(account, namespace)), |seq, row| {
-            let record = row.record.under(&marks);
-            let covered = record.is_covered(&marks, namespace.class());
-            let alive = record.expiry().filter(|expiry| *expiry > now && !covered);
-            if let (Some(expiry), Some(accepted_at)) = (alive, record.accepted_at()) {
+            let record = row.record.under(&marks, namespace.class());
+            let times = (record.expiry(&marks), record.accepted_at(&marks, now));
+            if let (Some(expiry), Some(accepted_at)) = times {
                 bytes += row.data.as_bytes().len() + ITEM_COST;
                 if bytes > limit && (limit == 0 || !items.is_empty()) {
                     rest = Rest::More;
@@ -82,11 +81,11 @@ impl<S: Store> Mailboxes<S> {
         let marks = self.marks(account, namespace)?;
         for &hash in hashes {
             let known = self.known(&RecordKey { account: *account, namespace, hash })?;
-            let record = known.record.under(&marks);
-            let here = matches!(known.place, Place::Message { .. })
-                && !record.is_covered(&marks, namespace.class());
-            match record.expiry() {
-                Some(expiry) if here && expiry > now => found.push(ExpiryOf { hash, expiry }),
+            let record = known.record.under(&marks, namespace.class());
+            match (known.place, record.expiry(&marks)) {
+                (Place::Message { .. }, Some(expiry)) if expiry > now => {
+                    found.push(ExpiryOf { hash, expiry });
+                }
                 _ => {}
             }
         }
@@ -131,11 +130,12 @@ impl<S: Store> Mailboxes<S> {
 }
 
 pub(super) fn keyed(key: &[u8], value: &[u8]) -> Result<Keyed, StorageError> {
-    let place = layout::parse_message(key)?;
-    let Row { hash, record, data } = layout::read(Table::Messages, value)?;
-    let (cost, due) = (value.len() as u64 + ROW_COST, record.expiry().unwrap_or_default());
+    let at = layout::parse_message(key)?;
+    let Row { hash, due, record, data } = layout::read(Table::Messages, value)?;
+    let cost = value.len() as u64 + ROW_COST;
+    let place = Place::Message { seq: at.seq, data, cost, due, view: View::Seen };
     Ok(Keyed {
-        key: RecordKey { account: place.account, namespace: place.namespace, hash },
-        known: Known { record, place: Place::Message { seq: place.seq, data, cost, due } },
+        key: RecordKey { account: at.account, namespace: at.namespace, hash },
+        known: Known { record, place },
     })
 }

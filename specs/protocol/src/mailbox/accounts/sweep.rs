@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use super::{Known, Mailboxes, Place, ROW_COST, read};
+use super::{Keyed, Known, Mailboxes, Place, ROW_COST, read};
 use crate::identity::AccountId;
 use crate::mailbox::layout;
 use crate::mailbox::{ChunkHash, RangeMarks, Record, Scope, StorageError, Store, Table};
@@ -65,20 +65,18 @@ impl<S: Store> Mailboxes<S> {
 
     fn sweep_message(&mut self, now: Timestamp, key: &[u8]) -> Result<(), StorageError> {
         let Some(bytes) = self.store.get(Table::Messages, key)? else { return Ok(()) };
-        let keyed = read::keyed(key, &bytes)?;
-        let marks = self.marks(&keyed.key.account, keyed.key.namespace)?;
-        let record = keyed.known.record.clone().under(&marks);
-        let expiry = record.expiry().unwrap_or_default();
-        if expiry > now {
+        let Keyed { key, known } = read::keyed(key, &bytes)?;
+        let marks = self.marks(&key.account, key.namespace)?;
+        let record = known.record.clone().under(&marks, key.namespace.class());
+        match (record.expiry(&marks), &known.place) {
             // The entry was of an earlier state: the row is written under its time in force.
-            let Place::Message { data, .. } = &keyed.known.place else { return Ok(()) };
-            let row = layout::Row { hash: keyed.key.hash, record, data: data.clone() };
-            return self.write_message(&keyed.key, &keyed.known, wire::encode(&row), expiry);
+            (Some(due), Place::Message { data, .. }) if due > now => {
+                let row = layout::Row { hash: key.hash, due, record, data: data.clone() };
+                self.write_message(&key, &known, wire::encode(&row), due)
+            }
+            // What the owner said about it stands longer than the record.
+            _ => self.shrink(now, &key, Known { record, ..known }).map(|_| ()),
         }
-        // What the owner said about it stands longer than the record.
-        let rest = record.under(&RangeMarks::default());
-        self.shrink(now, &keyed.key, &keyed.known, rest)?;
-        Ok(())
     }
 
     fn sweep_shadow(&mut self, now: Timestamp, key: &[u8]) -> Result<(), StorageError> {

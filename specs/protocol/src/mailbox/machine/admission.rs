@@ -52,10 +52,9 @@ impl<S: Store> MemberMachine<S> {
 
     /// Whether this member's clock is near enough to its directory to judge writes by it.
     pub(super) fn check_clock(clock: Timestamp, view: &View) -> Result<(), MailboxError> {
-        if clock > view.made.saturating_add(view.stale_after) {
-            return Err(MailboxError::NotReady);
-        }
-        Ok(())
+        let latest = view.made.saturating_add(view.stale_after);
+        let earliest = view.made.saturating_sub(view.late_after.max(CLOCK_WINDOW));
+        if (earliest..=latest).contains(&clock) { Ok(()) } else { Err(MailboxError::NotReady) }
     }
 
     /// Who keeps a point, if this member is among them.
@@ -128,7 +127,7 @@ impl<S: Store> MemberMachine<S> {
                 }
                 let stamp = stamp.ok_or(MailboxError::Malformed)?;
                 let stated = Record::accepted(stamp, owner.as_deref().cloned());
-                let kept = self.mailboxes.keep(now, key, stated, write.data())?;
+                let kept = self.mailboxes.keep(self.clock(now), key, stated, write.data())?;
                 let subject = Digest::from_bytes(*key.hash.as_bytes());
                 let times = Times { expiry: kept.expiry, accepted_at: kept.accepted_at };
                 self.receipt(write, Written::Record, key.namespace, subject, times)
@@ -139,7 +138,7 @@ impl<S: Store> MemberMachine<S> {
                     self.check_live(now, window, account, mutation)?;
                     signed_at = mutation.signed_at();
                 }
-                self.mailboxes.apply_all(now, account, *scope, changes)?;
+                self.mailboxes.apply_all(self.clock(now), account, *scope, changes)?;
                 let namespace = match scope {
                     Scope::One(namespace) => *namespace,
                     Scope::All => Namespace::default(),

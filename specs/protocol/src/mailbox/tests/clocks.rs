@@ -3,7 +3,9 @@
 use core::time::Duration;
 
 use super::net::{DAY, LATE_AFTER, Net, STALE_AFTER, owner, receipts};
-use crate::mailbox::{ErrorKind, MailboxError, Namespace, Op, Unconfirmed};
+use crate::mailbox::{
+    ErrorKind, ExpiryMode, MailboxError, MessageHash, Namespace, Op, Unconfirmed,
+};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -74,4 +76,38 @@ fn member_whose_clock_is_beyond_its_directory_takes_no_writes() {
     let reason = Unconfirmed::Refused(ErrorKind::NotReady);
     let refused = MailboxError::NotConfirmed { confirmed: 1, needed: 2, reason };
     assert_eq!(net.ask(1, alice.post(b"again")), Err(refused));
+}
+
+#[test]
+fn clock_that_is_ahead_removes_nothing_when_an_operation_on_a_record_comes() {
+    let alice = owner(1);
+    let hash = MessageHash::of(&alice.id, Namespace::INBOX, b"an hour");
+    for mode in [ExpiryMode::Shorten, ExpiryMode::Extend, ExpiryMode::Set] {
+        let mut net = Net::new(1);
+        receipts(net.ask(0, alice.post_for(b"an hour", 3600)));
+        // By its clock the record has expired, by what the directory vouches for it has not.
+        net.ahead[0] = Duration::from_secs(7200);
+        let signed = net.clock().saturating_add(net.ahead[0]);
+        let expiry = signed.saturating_add(Duration::from_secs(60));
+        let change = alice.change(Namespace::INBOX, signed, &[Op::Expire { hash, mode, expiry }]);
+        receipts(net.ask(0, change));
+        net.ahead[0] = Duration::ZERO;
+        assert_eq!(net.read(0, &alice, Namespace::INBOX), [b"an hour"], "{mode:?}");
+        // It goes at its time.
+        net.run(Duration::from_secs(3700));
+        assert!(swept_of(&net, 0), "{mode:?}");
+    }
+}
+
+#[test]
+fn member_whose_clock_is_behind_its_directory_takes_no_writes() {
+    let alice = owner(1);
+    let mut net = Net::new(3);
+    net.behind[0] = LATE_AFTER + Duration::from_secs(1);
+    assert_eq!(net.ask(0, alice.post(b"hello")), Err(MailboxError::NotReady));
+    assert_eq!(receipts(net.ask(1, alice.post(b"hello"))), 2);
+    assert!(swept_of(&net, 0), "it took nothing");
+    // The clocks of authorities may be a little ahead.
+    net.behind[0] = LATE_AFTER / 2;
+    receipts(net.ask(0, alice.post(b"again")));
 }

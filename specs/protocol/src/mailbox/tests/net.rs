@@ -124,6 +124,8 @@ pub(super) struct Net {
     pub(super) has_authorities: bool,
     /// How far each member's clock is ahead.
     pub(super) ahead: Vec<Duration>,
+    /// How far it is behind.
+    pub(super) behind: Vec<Duration>,
     views: Vec<View>,
     elapsed: Duration,
     queue: BTreeMap<(Duration, u64), (usize, Event)>,
@@ -189,6 +191,7 @@ impl Net {
             state,
             has_authorities: true,
             ahead: vec![Duration::ZERO; n],
+            behind: vec![Duration::ZERO; n],
             views: Vec::new(),
             elapsed: Duration::ZERO,
             queue: BTreeMap::new(),
@@ -217,7 +220,8 @@ impl Net {
             self.views[index].made = now.clock;
             self.machines[index].handle_view(self.views[index].clone());
         }
-        Now { clock: now.clock.saturating_add(self.ahead[index]), ..now }
+        let clock = now.clock.saturating_add(self.ahead[index]).saturating_sub(self.behind[index]);
+        Now { clock, ..now }
     }
 
     pub(super) fn now(&self) -> Now {

@@ -12,6 +12,8 @@ mod read;
 mod shares;
 mod sweep;
 
+use core::cell::Cell;
+
 pub use shares::RANGES_MAX;
 use shares::{Charge, Growth, Kind, Usage};
 pub use sweep::Swept;
@@ -169,14 +171,25 @@ pub struct Mailboxes<S> {
     committed: Counters,
     /// Whether ranges may wait for their records; see [`ranges`].
     behind: bool,
-    damaged: u64,
+    /// The range that had the last slice: the next one is another's, if one waits.
+    turn: Vec<u8>,
+    /// Counted where rows are only read, too.
+    damaged: Cell<u64>,
 }
 
 impl<S: Store> Mailboxes<S> {
     /// Opens what is on `store`.
     pub fn open(store: S, quotas: Quotas) -> Result<Self, StorageError> {
         let counters = counters(&store)?;
-        Ok(Self { store, quotas, counters, committed: counters, behind: true, damaged: 0 })
+        Ok(Self {
+            store,
+            quotas,
+            counters,
+            committed: counters,
+            behind: true,
+            turn: Vec::new(),
+            damaged: Cell::new(0),
+        })
     }
 
     /// The store.
@@ -241,7 +254,11 @@ impl<S: Store> Mailboxes<S> {
 
     /// Rows that were found damaged and passed over since this was opened.
     pub const fn damaged(&self) -> u64 {
-        self.damaged
+        self.damaged.get()
+    }
+
+    fn count_damaged(&self, rows: u64) {
+        self.damaged.set(self.damaged.get().saturating_add(rows));
     }
 
     /// Does `act` whole, or undoes what it staged.

@@ -71,7 +71,7 @@ pub(super) fn chunk(hash: &ChunkHash) -> Vec<u8> {
 }
 
 /// Which table a row of the expiry index points into.
-pub(super) const fn expiry_tag(table: Table) -> u8 {
+const fn expiry_tag(table: Table) -> u8 {
     match table {
         Table::Messages => 0,
         Table::Tombstones => 1,
@@ -89,6 +89,13 @@ pub(super) fn expiry(at: Timestamp, table: Table, key: &[u8]) -> Vec<u8> {
     index.push(expiry_tag(table));
     index.extend_from_slice(key);
     index
+}
+
+/// The table and the key of the row that an entry of the expiry index is about.
+pub(super) fn parse_expiry(index: &[u8]) -> Option<(Table, &[u8])> {
+    let (tag, key) = index.get(4..)?.split_first()?;
+    let tables = [Table::Messages, Table::Tombstones, Table::Chunks, Table::Revocations];
+    Some((tables.into_iter().find(|table| expiry_tag(*table) == *tag)?, key))
 }
 
 pub(super) fn usage(account: &AccountId, share: u8) -> Vec<u8> {

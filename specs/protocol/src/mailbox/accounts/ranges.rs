@@ -4,7 +4,9 @@
 //! record by it. What the marks leave to do is freeing the place of what they cover, and moving what
 //! they shorten in the expiry index. That goes in slices, the first with the commit that holds the
 //! mark and the others with the sweep, so that no request takes longer because an account is full.
-//! What waits is on disk.
+//! What waits is on disk. Scopes that wait take turns, and a range that comes while a scope is being
+//! gone through has it gone through once more afterwards: who marks it again and again holds up
+//! neither others nor himself.
 
 use core::ops::ControlFlow;
 
@@ -25,7 +27,32 @@ const SLICE_BYTES: usize = 4 << 20;
 /// A scope whose marks wait for its records.
 struct Waiting {
     row: Vec<u8>,
+    pass: Pass,
+}
+
+/// How far a scope was gone through.
+struct Pass {
+    /// Whether marks came meanwhile, which what was passed has not seen.
+    again: bool,
+    /// The next record.
     from: Vec<u8>,
+}
+
+impl Pass {
+    fn begin(account: &AccountId, scope: Scope) -> Self {
+        Self { again: false, from: layout::scope_prefix(account, scope) }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (again, from) = bytes.split_first()?;
+        Some(Self { again: *again != 0, from: from.to_vec() })
+    }
+
+    fn to_row(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.again)];
+        bytes.extend_from_slice(&self.from);
+        bytes
+    }
 }
 
 /// Some records of a scope.
@@ -69,8 +96,15 @@ impl<S: Store> Mailboxes<S> {
             self.charge(account, Share::Ranges, Charge::Goes(old))?;
         }
         self.charge(account, Share::Ranges, Charge::Comes(cost(&marks)))?;
-        let from = layout::scope_prefix(account, scope);
-        self.store.put(Table::Meta, &layout::waiting(account, scope), from);
+        let row = layout::waiting(account, scope);
+        let mut pass = Pass::begin(account, scope);
+        if let Some(under_way) =
+            self.store.get(Table::Meta, &row)?.and_then(|row| Pass::parse(&row))
+            && under_way.from != pass.from
+        {
+            pass = Pass { again: true, ..under_way };
+        }
+        self.store.put(Table::Meta, &row, pass.to_row());
         self.behind = true;
         Ok(())
     }
@@ -95,38 +129,57 @@ impl<S: Store> Mailboxes<S> {
     pub(super) fn settle(&mut self, limit: usize) -> Result<usize, StorageError> {
         let (mut rows, mut room) = (0, SLICE_BYTES);
         while self.behind && rows < limit && room > 0 {
-            let Some(Waiting { row, from }) = self.first_waiting()? else {
+            let Some(Waiting { row, pass }) = self.next_waiting()? else {
                 self.behind = false;
                 break;
             };
+            self.turn.clone_from(&row);
             let Some((account, scope)) = layout::parse_waiting(&row) else {
-                self.damaged += 1;
+                self.count_damaged(1);
                 self.store.remove(Table::Meta, &row);
                 continue;
             };
             let end = layout::after(&layout::scope_prefix(&account, scope));
+            let most = SLICE_ROWS.min(limit - rows);
             let Slice { found, rows: looked, damaged, next } =
-                self.slice(&from, &end, limit - rows, &mut room)?;
+                self.slice(&pass.from, &end, most, &mut room)?;
             rows += looked;
-            self.damaged += damaged;
+            self.count_damaged(damaged);
             for keyed in found {
                 self.apply_marks(keyed)?;
             }
+            let next = match next {
+                Some(from) => Some(Pass { from, ..pass }),
+                None => pass.again.then(|| Pass::begin(&account, scope)),
+            };
             match next {
-                Some(next) => self.store.put(Table::Meta, &row, next),
+                Some(pass) => self.store.put(Table::Meta, &row, pass.to_row()),
                 None => self.store.remove(Table::Meta, &row),
             }
         }
         Ok(rows)
     }
 
-    fn first_waiting(&self) -> Result<Option<Waiting>, StorageError> {
-        let mut first = None;
-        self.store.scan(Table::Meta, WAITING, &layout::after(WAITING), &mut |key, from| {
-            first = Some(Waiting { row: key.to_vec(), from: from.to_vec() });
-            ControlFlow::Break(())
-        })?;
-        Ok(first)
+    /// The scope after the one that had its turn last.
+    fn next_waiting(&self) -> Result<Option<Waiting>, StorageError> {
+        let mut after = self.turn.clone();
+        after.push(0);
+        for from in [after.as_slice().max(WAITING), WAITING] {
+            let mut next = None;
+            self.store.scan(Table::Meta, from, &layout::after(WAITING), &mut |key, row| {
+                // One that says nothing is gone through from its beginning.
+                let pass = Pass::parse(row).or_else(|| {
+                    layout::parse_waiting(key).map(|(account, scope)| Pass::begin(&account, scope))
+                });
+                let pass = pass.unwrap_or(Pass { again: false, from: Vec::new() });
+                next = Some(Waiting { row: key.to_vec(), pass });
+                ControlFlow::Break(())
+            })?;
+            if next.is_some() {
+                return Ok(next);
+            }
+        }
+        Ok(None)
     }
 
     /// Records between two message keys, up to `limit` rows and about `room` bytes.
@@ -181,7 +234,7 @@ impl<S: Store> Mailboxes<S> {
         done: Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         if matches!(done, Err(StorageError::Damaged { .. })) {
-            self.damaged += 1;
+            self.count_damaged(1);
             return Ok(());
         }
         done

@@ -92,7 +92,7 @@ impl<S: Store> Mailboxes<S> {
         Ok(found)
     }
 
-    /// The first record of a drawer, expired or not.
+    /// The first record of a drawer that can be read, expired or not.
     pub(super) fn first_of(
         &self,
         account: &AccountId,
@@ -101,31 +101,36 @@ impl<S: Store> Mailboxes<S> {
         let prefix = layout::drawer(account, namespace);
         let mut first = None;
         self.store.scan(Table::Messages, &prefix, &layout::after(&prefix), &mut |key, value| {
-            first = Some(keyed(key, value));
-            ControlFlow::Break(())
+            match keyed(key, value) {
+                Ok(found) => {
+                    first = Some(found);
+                    ControlFlow::Break(())
+                }
+                Err(_) => {
+                    self.count_damaged(1);
+                    ControlFlow::Continue(())
+                }
+            }
         })?;
-        first.transpose()
+        Ok(first)
     }
 
+    /// Rows between two message keys; damaged ones are counted and passed over.
     fn rows(
         &self,
         from: &[u8],
         to: &[u8],
         mut visit: impl FnMut(RecordSeq, Row) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
-        let mut damage = None;
         self.store.scan(Table::Messages, from, to, &mut |key, value| {
             let parsed = layout::parse_message(key);
             let row = layout::read::<Row>(Table::Messages, value);
-            match (parsed, row) {
-                (Ok(place), Ok(row)) => visit(place.seq, row),
-                (Err(error), _) | (_, Err(error)) => {
-                    damage = Some(error);
-                    ControlFlow::Break(())
-                }
+            if let (Ok(place), Ok(row)) = (parsed, row) {
+                return visit(place.seq, row);
             }
-        })?;
-        damage.map_or(Ok(()), Err)
+            self.count_damaged(1);
+            ControlFlow::Continue(())
+        })
     }
 }
 

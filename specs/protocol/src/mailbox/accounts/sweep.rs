@@ -1,6 +1,7 @@
 //! The sweep: what is past its time goes, found by the expiry index.
 
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 use super::{Keyed, Known, Mailboxes, Place, ROW_COST, read};
 use crate::identity::AccountId;
@@ -8,6 +9,9 @@ use crate::mailbox::layout;
 use crate::mailbox::{ChunkHash, RangeMarks, Record, Scope, StorageError, Store, Table};
 use crate::time::Timestamp;
 use crate::wire;
+
+/// How long a row is left that damage elsewhere keeps from being removed.
+const AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a sweep left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +23,11 @@ pub struct Swept {
 }
 
 impl<S: Store> Mailboxes<S> {
-    /// Removes up to `limit` rows whose minute has passed, and goes on with ranges that wait for
-    /// their records. A damaged row loses its entry in the index, is counted and stays; the others
-    /// go on.
+    /// Removes rows whose minute has passed, and goes on with ranges that wait for their records: up to
+    /// `limit` rows in all, of which ranges have half at most. A damaged row loses its entry in the index,
+    /// is counted and stays; one that is kept by damage elsewhere is tried again a day later.
     pub fn sweep(&mut self, now: Timestamp, limit: usize) -> Result<Swept, StorageError> {
-        let settled = self.settle(limit)?;
+        let settled = self.settle(limit / 2)?;
         let limit = limit - settled;
         let end = now.minute().saturating_add(1).to_be_bytes();
         let mut due = Vec::new();
@@ -36,30 +40,34 @@ impl<S: Store> Mailboxes<S> {
         for index in &due {
             let swept = self.atomically(|this| {
                 this.store.remove(Table::Expiry, index);
-                match index.get(4..).and_then(<[u8]>::split_first) {
-                    Some((&tag, key)) => this.sweep_row(now, tag, key),
+                match layout::parse_expiry(index) {
+                    Some((table, key)) => this.sweep_row(now, table, key),
                     None => Ok(()),
                 }
             });
-            if matches!(swept, Err(StorageError::Damaged { .. })) {
+            if let Err(StorageError::Damaged { table }) = &swept {
                 self.store.remove(Table::Expiry, index);
+                if let Some((own, key)) = layout::parse_expiry(index)
+                    && own.name() != *table
+                {
+                    let again = now.saturating_add(AGAIN_AFTER);
+                    self.store.put(Table::Expiry, &layout::expiry(again, own, key), Vec::new());
+                }
             }
             self.pass_over_damage(swept)?;
         }
         Ok(Swept { rows: settled + due.len(), more })
     }
 
-    fn sweep_row(&mut self, now: Timestamp, tag: u8, key: &[u8]) -> Result<(), StorageError> {
-        if tag == layout::expiry_tag(Table::Messages) {
-            self.sweep_message(now, key)
-        } else if tag == layout::expiry_tag(Table::Tombstones) {
-            self.sweep_shadow(now, key)
-        } else if tag == layout::expiry_tag(Table::Revocations) {
-            self.sweep_word(now, key)
-        } else if let Ok(hash) = key.try_into() {
-            self.sweep_chunk(now, &ChunkHash::from_bytes(hash))
-        } else {
-            Ok(())
+    fn sweep_row(&mut self, now: Timestamp, table: Table, key: &[u8]) -> Result<(), StorageError> {
+        match table {
+            Table::Messages => self.sweep_message(now, key),
+            Table::Tombstones => self.sweep_shadow(now, key),
+            Table::Revocations => self.sweep_word(now, key),
+            _ => match key.try_into() {
+                Ok(hash) => self.sweep_chunk(now, &ChunkHash::from_bytes(hash)),
+                Err(_) => Ok(()),
+            },
         }
     }
 

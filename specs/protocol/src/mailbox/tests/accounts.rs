@@ -2,10 +2,11 @@
 
 use core::ops::ControlFlow;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::net::{NETWORK, node_key, owner};
+use super::net::{NETWORK, Owner, node_key, owner};
 use crate::id::StoreId;
 use crate::mailbox::{
     ExpiryMode, Mailboxes, MemoryStore, MessageHash, Namespace, Op, Quotas, Record, RecordKey,
@@ -146,4 +147,142 @@ fn shortened_record_that_was_swept_stays_gone() {
     let stamp = Stamp::new(&node_key(0), &NETWORK, &key, at(0), expiry);
     let again = boxes.keep(at(5), &key, Record::accepted(stamp, None), &[0; 40]);
     assert_eq!(again, Err(crate::mailbox::MailboxError::Deleted));
+}
+
+/// A node with so many records of one account, and its owner.
+fn with_many(many: u64, life: Ttl) -> (Mailboxes<MemoryStore>, Owner) {
+    let alice = owner(1);
+    let mut boxes = open();
+    let expiry = at(0).saturating_add(life.as_duration());
+    for number in 0..many {
+        keep(&mut boxes, &alice, &number.to_le_bytes(), expiry);
+    }
+    boxes.commit().unwrap();
+    (boxes, alice)
+}
+
+fn keep(boxes: &mut Mailboxes<MemoryStore>, owner: &Owner, data: &[u8], expiry: Timestamp) {
+    let hash = MessageHash::of(&owner.id, Namespace::INBOX, data);
+    let key = RecordKey { account: owner.id, namespace: Namespace::INBOX, hash };
+    let stamp = Stamp::new(&node_key(0), &NETWORK, &key, at(0), expiry);
+    boxes.keep(at(0), &key, Record::accepted(stamp, None), data).unwrap();
+}
+
+/// Lets everything of the inbox expire at `until`.
+fn expire_all(boxes: &mut Mailboxes<MemoryStore>, owner: &Owner, until: Timestamp) {
+    let mutation = owner.sign(Namespace::INBOX, at(0), Op::ExpireAll { expiry: until });
+    boxes.apply(at(0), &owner.id, Namespace::INBOX.into(), mutation).unwrap();
+}
+
+/// Entries of the expiry index before a time.
+fn due_before(boxes: &Mailboxes<MemoryStore>, until: Timestamp) -> usize {
+    let mut rows = 0;
+    let visit = &mut |key: &[u8], _: &[u8]| {
+        rows += usize::from(key[..4] < until.minute().to_be_bytes()[..]);
+        ControlFlow::Continue(())
+    };
+    boxes.store().scan(Table::Expiry, &[], &[0xff; 80], visit).unwrap();
+    rows
+}
+
+#[test]
+fn what_has_expired_leaves_while_ranges_wait() {
+    let (mut boxes, alice) = with_many(700, Ttl::FORTNIGHT);
+    let bob = owner(2);
+    for number in 0..20_u8 {
+        keep(&mut boxes, &bob, &[number], at(1));
+    }
+    boxes.commit().unwrap();
+    expire_all(&mut boxes, &alice, at(100));
+    let swept = boxes.sweep(at(2), 64).unwrap();
+    assert_eq!((swept.rows, swept.more), (32 + 20, true));
+    assert_eq!(boxes.counters().messages, 700, "bob's are gone");
+}
+
+#[test]
+fn scopes_that_wait_take_turns() {
+    let (mut boxes, alice) = with_many(700, Ttl::FORTNIGHT);
+    let others: Vec<Owner> = (2..6).map(owner).collect();
+    let fortnight = at(0).saturating_add(Ttl::FORTNIGHT.as_duration());
+    for other in &others {
+        for number in 0..200_u64 {
+            keep(&mut boxes, other, &number.to_le_bytes(), fortnight);
+        }
+    }
+    boxes.commit().unwrap();
+    for owner in core::iter::once(&alice).chain(&others) {
+        expire_all(&mut boxes, owner, at(100));
+    }
+    // Two slices for each: whoever goes first is not done with all before the others begin.
+    for _ in 0..10 {
+        boxes.sweep(at(0), 20).unwrap();
+    }
+    let mut moved = BTreeSet::new();
+    let visit = &mut |key: &[u8], _: &[u8]| {
+        if key[..4] < at(101).minute().to_be_bytes()[..] {
+            moved.insert(key[5..38].to_vec());
+        }
+        ControlFlow::Continue(())
+    };
+    boxes.store().scan(Table::Expiry, &[], &[0xff; 80], visit).unwrap();
+    assert_eq!(moved.len(), 1 + others.len());
+}
+
+#[test]
+fn range_that_comes_again_and_again_lets_its_scope_be_gone_through() {
+    let (mut boxes, alice) = with_many(700, Ttl::FORTNIGHT);
+    for hour in 0..40 {
+        // Each is sooner than the one before, so that all records are to be moved again.
+        expire_all(&mut boxes, &alice, at(200 - hour));
+        boxes.sweep(at(0), 128).unwrap();
+    }
+    assert_eq!(due_before(&boxes, at(201)), 700, "each record was moved");
+    // The last range is applied as well, when no more come.
+    while boxes.sweep(at(0), 1000).unwrap().more {}
+    assert_eq!(due_before(&boxes, at(162)), 700);
+}
+
+#[test]
+fn damage_of_the_usage_keeps_no_record_for_ever() {
+    let (mut boxes, _) = with_many(3, Ttl::DAY);
+    let mut usage = Vec::new();
+    let store = boxes.store_mut();
+    store
+        .scan(Table::Meta, b"usage/", b"usage0", &mut |key, value| {
+            usage.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    for (key, _) in &usage {
+        store.put(Table::Meta, key, vec![0xee; 30]);
+    }
+    store.commit().unwrap();
+    boxes.sweep(at(30), 100).unwrap();
+    assert_eq!((boxes.counters().messages, boxes.damaged()), (3, 3));
+    boxes.sweep(at(31), 100).unwrap();
+    assert_eq!(boxes.damaged(), 3, "not tried again at once");
+    for (key, value) in &usage {
+        boxes.store_mut().put(Table::Meta, key, value.clone());
+    }
+    boxes.sweep(at(30 + 25), 100).unwrap();
+    assert_eq!(boxes.counters().messages, 0);
+}
+
+#[test]
+fn damaged_row_hides_no_other_from_a_page() {
+    let (mut boxes, alice) = with_many(3, Ttl::DAY);
+    let mut keys = Vec::new();
+    let store = boxes.store_mut();
+    store
+        .scan(Table::Messages, &[], &[0xff; 80], &mut |key, _| {
+            keys.push(key.to_vec());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    store.put(Table::Messages, &keys[1], vec![0xee; 9]);
+    store.commit().unwrap();
+    let page = boxes.page(at(0), &alice.id, Namespace::INBOX, None, 1 << 20).unwrap();
+    let data: Vec<&[u8]> = page.items.iter().map(|item| item.data.as_bytes()).collect();
+    assert_eq!(data, [0_u64.to_le_bytes(), 2_u64.to_le_bytes()]);
+    assert_eq!(boxes.damaged(), 1);
 }

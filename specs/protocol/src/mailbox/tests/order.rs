@@ -82,7 +82,11 @@ impl Member {
         let token = TokenBody::from_bytes([which; 36]);
         let (scope, op) = match kind {
             0..=4 => {
-                let life = if drawer == OUTBOX { LIVES[0] } else { LIVES[fact.value as usize % 4] };
+                let life = if drawer == OUTBOX {
+                    LIVES[0]
+                } else {
+                    LIVES[usize::try_from(fact.value).unwrap() % 4]
+                };
                 // A little more, so that nothing expires as another thing happens.
                 let life = hours(life) + Duration::from_secs(60);
                 let stamp =
@@ -272,7 +276,7 @@ fn what_is_left_of_an_expired_record_does_not_change_the_same_data_sent_again() 
         for signed in [Signed::Yes, Signed::No] {
             let again = store(4, 1, signed);
             let told = [store(0, 0, signed), operation(kind, 1, 1), again.clone()];
-            let expected = in_time(&[again.clone()], 4, Sweeps::Never);
+            let expected = in_time(std::slice::from_ref(&again), 4, Sweeps::Never);
             assert_eq!(expected.len(), 1 + 8, "it is read");
             for sweeps in [Sweeps::Never, Sweeps::Often] {
                 assert_eq!(in_time(&told, 4, sweeps), expected, "kind {kind}");

@@ -10,7 +10,7 @@
 
 use core::ops::ControlFlow;
 
-use super::shares::Share;
+use super::shares::{RANGES_MAX, Share};
 use super::{Charge, Growth, Keyed, Kind, Known, Mailboxes, Place, ROW_COST, Usage, read};
 use crate::identity::AccountId;
 use crate::mailbox::layout::{self, WAITING};
@@ -82,6 +82,13 @@ impl<S: Store> Mailboxes<S> {
         }
         let old = if known == RangeMarks::default() { 0 } else { cost(&known) };
         let growth = Growth { adds: Usage::row(cost(&marks)), frees: Usage::place(old) };
+        if old == 0 && matches!(scope, Scope::One(_)) {
+            let all = self.marks_of(account, Scope::All)? != RangeMarks::default();
+            let drawers = self.usage(account, Share::Ranges)?.rows.saturating_sub(all.into());
+            if drawers >= RANGES_MAX as u64 {
+                return Err(MailboxError::Quota);
+            }
+        }
         let here = deletes && self.holds_any(account, scope)?;
         let kind = if here { Kind::Urgent } else { Kind::Statement };
         self.admit(account, Share::Ranges, kind, growth)?;

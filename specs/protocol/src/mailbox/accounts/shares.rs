@@ -11,7 +11,8 @@ use crate::mailbox::layout;
 use crate::mailbox::{MailboxError, NamespaceClass, REVOKED_MAX, StorageError, Store, Table};
 use crate::wire;
 
-/// Scopes of one account with range marks: the drawers that clients use are a handful.
+/// Drawers of one account with range marks: those that clients use are a handful. Marks for all have
+/// a place of their own.
 pub const RANGES_MAX: usize = 64;
 
 /// Tokens of one account with a word on them, revoked or restored.
@@ -61,7 +62,8 @@ impl Share {
         match self {
             Self::Records(class) => quotas.of(class),
             Self::Ranges => {
-                Quota { bytes: RANGES_MAX as u64 * MARKS_COST, rows: RANGES_MAX as u64 }
+                let rows = RANGES_MAX as u64 + 1;
+                Quota { bytes: rows * MARKS_COST, rows }
             }
             Self::Tokens => {
                 Quota { bytes: TOKENS_MAX as u64 * MARKS_COST, rows: TOKENS_MAX as u64 }

@@ -103,6 +103,10 @@ fn scopes_with_marks_are_bounded_and_one_more_is_an_error_that_loses_nothing() {
     let more = alice.change(drawer(RANGES_MAX), net.clock(), &[Op::DeleteAll]);
     assert_eq!(kind(net.ask(0, more)), ErrorKind::Quota);
     assert_eq!(net.machines[0].counters(), before);
+    // All of them may still be emptied at once, and that takes no drawer's place.
+    receipts(net.ask(0, alice.change(Scope::All, net.clock(), &[Op::DeleteAll])));
+    let more = alice.change(drawer(RANGES_MAX), net.clock(), &[Op::DeleteAll]);
+    assert_eq!(kind(net.ask(0, more)), ErrorKind::Quota);
     // What there is may be renewed, and another account has a share of its own.
     receipts(net.ask(0, alice.change(drawer(3), net.clock(), &[Op::DeleteAll])));
     receipts(net.ask(0, owner(2).change(drawer(3), net.clock(), &[Op::DeleteAll])));

@@ -316,7 +316,7 @@ impl<S: Store> Mailboxes<S> {
             self.admit(&key.account, class.into(), Kind::Record, growth)?;
         }
         if let Some(old) = replaced {
-            self.forget(&old.key, &old.known)?;
+            self.shrink(clock.certain, &old.key, old.known)?;
         }
         self.write_message(key, &known, row, kept.expiry)?;
         Ok(kept)

@@ -5,14 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mailbox::record::{EXPIRIES_MAX, TOMBSTONE_LIFE, TOMBSTONE_MARGIN};
+use crate::mailbox::record::{TOMBSTONE_LIFE, TOMBSTONE_MARGIN};
 use crate::mailbox::{Mutation, Op};
 use crate::time::Timestamp;
+
+/// Range expiries kept for one scope.
+pub const RANGE_EXPIRIES_MAX: usize = 8;
 
 /// The range operations in force for one scope of an account.
 ///
 /// Of range tombstones the one that reaches furthest counts; it covers all that the others do. Of
-/// range expiries the newest [`EXPIRIES_MAX`] are kept, and of those signed at one time the one
+/// range expiries the newest [`RANGE_EXPIRIES_MAX`] are kept, and of those signed at one time the one
 /// that ends soonest. All are maxima, so that merging is commutative, associative and idempotent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeMarks {
@@ -82,6 +85,6 @@ fn newest(operations: Vec<Mutation>) -> Vec<Mutation> {
         .collect();
     keyed.sort_by_key(|(order, _)| *order);
     keyed.dedup_by_key(|((signed_at, ..), _)| *signed_at);
-    keyed.drain(..keyed.len().saturating_sub(EXPIRIES_MAX));
+    keyed.drain(..keyed.len().saturating_sub(RANGE_EXPIRIES_MAX));
     keyed.into_iter().map(|(_, m)| m).collect()
 }

@@ -8,7 +8,7 @@
 //! | part | merged by |
 //! | --- | --- |
 //! | `acceptances`: stamps, each with the owner's signed store that came with it | union; dropped: what another one outdoes in every way, and what the tombstone covers |
-//! | `expiries`: signed expiry operations | union; dropped: what is not later than the tombstone, what is older than the last *set*, then all but the newest [`EXPIRIES_MAX`] |
+//! | `expiries`: signed expiry operations | union; dropped: what is not later than the tombstone, then all but the newest [`EXPIRIES_MAX`] |
 //! | `tombstone`: the owner's signed delete | maximum of (signed time, digest) |
 //!
 //! # Invariants
@@ -25,13 +25,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
 use crate::limits::CLOCK_WINDOW;
-use crate::mailbox::{ExpiryMode, Mutation, NamespaceClass, Op, RangeMarks, Stamp};
+use crate::mailbox::{Mutation, NamespaceClass, Op, RangeMarks, Stamp};
 use crate::time::Timestamp;
 use crate::{crypto, wire};
 
-/// Expiry operations kept with one record. Clients prolong a record a few times in its life; with
-/// more than this between two *set* operations the oldest are forgotten.
-pub const EXPIRIES_MAX: usize = 8;
+/// Expiry operations kept with one record, for each says what the next one finds: one more is refused.
+/// Clients prolong a record a few times in its life.
+pub const EXPIRIES_MAX: usize = 32;
 
 /// Acceptances kept with one record, of which none outdoes another. In an inbox there are four
 /// lifetimes, so more come from an owner alone who signs one record again and again for less; then
@@ -178,6 +178,12 @@ impl Record {
         self.tombstone.is_some() || !self.expiries.is_empty()
     }
 
+    /// Whether joining `other` would forget an expiry operation for want of a place.
+    pub fn overflows_with(&self, other: &Self) -> bool {
+        let is_new = |operation: &&Mutation| !self.expiries.contains(operation);
+        self.expiries.len() + other.expiries.iter().filter(is_new).count() > EXPIRIES_MAX
+    }
+
     /// What stands of this record under a range delete: not what it covers, nor expiry operations
     /// that were signed up to the time it covers.
     #[must_use]
@@ -247,14 +253,11 @@ fn foremost(mut acceptances: Vec<Acceptance>) -> Vec<Acceptance> {
     kept
 }
 
-/// The set's rule: what precedes the last *set* is dropped, then all but the newest few.
+/// The set's rule: all but the newest are dropped, for a bound where members could not refuse.
 fn newest(operations: Vec<Mutation>) -> Vec<Mutation> {
     let mut keyed: Vec<_> = operations.into_iter().map(|m| (m.order(), m)).collect();
     keyed.sort_by_key(|(order, _)| *order);
     keyed.dedup_by_key(|(order, _)| *order);
-    let is_set = |m: &Mutation| matches!(m.op, Op::Expire { mode: ExpiryMode::Set, .. });
-    let set = keyed.iter().rposition(|(_, m)| is_set(m)).unwrap_or(0);
-    let from = set.max(keyed.len().saturating_sub(EXPIRIES_MAX));
-    keyed.drain(..from);
+    keyed.drain(..keyed.len().saturating_sub(EXPIRIES_MAX));
     keyed.into_iter().map(|(_, m)| m).collect()
 }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::net::{NETWORK, Owner, node_key, owner};
 use crate::id::StoreId;
 use crate::mailbox::{
-    ExpiryMode, Mailboxes, MemoryStore, MessageHash, Namespace, Op, Quotas, Record, RecordKey,
-    Stamp, Store, Table, Ttl,
+    EXPIRIES_MAX, ExpiryMode, MailboxError, Mailboxes, MemoryStore, MessageHash, Namespace, Op,
+    Quotas, Record, RecordKey, Stamp, Store, Table, Ttl,
 };
 use crate::time::Timestamp;
 
@@ -285,4 +285,56 @@ fn damaged_row_hides_no_other_from_a_page() {
     let data: Vec<&[u8]> = page.items.iter().map(|item| item.data.as_bytes()).collect();
     assert_eq!(data, [0_u64.to_le_bytes(), 2_u64.to_le_bytes()]);
     assert_eq!(boxes.damaged(), 1);
+}
+
+/// Half hours after the start.
+fn half(number: u64) -> Timestamp {
+    at(0).saturating_add(Duration::from_secs(1800 * number))
+}
+
+/// Keeps one record for an hour, and does to it what these say: signed at, how, until when.
+fn expiry_after(operations: &[(u64, ExpiryMode, u64)]) -> Option<Timestamp> {
+    let (mut boxes, alice) = (open(), owner(1));
+    keep(&mut boxes, &alice, b"one", at(1));
+    let hash = MessageHash::of(&alice.id, Namespace::INBOX, b"one");
+    for &(signed, mode, until) in operations {
+        let op = Op::Expire { hash, mode, expiry: half(until) };
+        let mutation = alice.sign(Namespace::INBOX, half(signed), op);
+        boxes.apply(half(signed), &alice.id, Namespace::INBOX.into(), mutation).unwrap();
+    }
+    let now = half(operations.last().unwrap().0);
+    let page = boxes.page(now, &alice.id, Namespace::INBOX, None, 1 << 20).unwrap();
+    page.items.first().map(|item| item.expiry)
+}
+
+#[test]
+fn operations_build_on_those_before_them_however_many_there_are() {
+    use ExpiryMode::{Extend, Set, Shorten};
+    // Kept to 1 h, prolonged to 40 h, and at 20 h set to 60 h.
+    assert_eq!(expiry_after(&[(1, Extend, 80), (40, Set, 120)]), Some(half(120)));
+    assert_eq!(expiry_after(&[(1, Extend, 80), (40, Shorten, 60)]), Some(half(60)));
+    // Prolonged once before its end and then 30 times more, each before the end that is.
+    let many: Vec<_> = (0..31).map(|n| (1 + 2 * n, Extend, 4 + 2 * n)).collect();
+    assert_eq!(expiry_after(&many), Some(half(4 + 2 * 30)));
+}
+
+#[test]
+fn operation_without_a_place_is_refused_and_forgets_none() {
+    let (mut boxes, alice) = (open(), owner(1));
+    keep(&mut boxes, &alice, b"one", at(1));
+    let hash = MessageHash::of(&alice.id, Namespace::INBOX, b"one");
+    let mut last = Ok(());
+    for n in 0..=EXPIRIES_MAX as u64 {
+        let op = Op::Expire { hash, mode: ExpiryMode::Extend, expiry: half(4 + n) };
+        let mutation = alice.sign(Namespace::INBOX, half(1 + n), op);
+        let again = mutation.clone();
+        last = boxes.apply(half(1 + n), &alice.id, Namespace::INBOX.into(), mutation);
+        // Told twice it is one.
+        let told = boxes.apply(half(1 + n), &alice.id, Namespace::INBOX.into(), again);
+        assert_eq!(told, last);
+    }
+    assert_eq!(last, Err(MailboxError::Quota));
+    let now = half(EXPIRIES_MAX as u64);
+    let page = boxes.page(now, &alice.id, Namespace::INBOX, None, 1 << 20).unwrap();
+    assert_eq!(page.items[0].expiry, half(3 + EXPIRIES_MAX as u64));
 }

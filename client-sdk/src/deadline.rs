@@ -25,6 +25,11 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// When it is.
+    pub(crate) fn instant(self) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.0)
+    }
+
     /// Whether nothing is left.
     pub(crate) fn has_passed(self) -> bool {
         self.left().is_zero()
@@ -32,7 +37,7 @@ impl Deadline {
 
     /// Waits for something until the time is over.
     pub(crate) async fn wait<T>(self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::time::timeout_at(tokio::time::Instant::from_std(self.0), work).await.ok()
+        tokio::time::timeout_at(self.instant(), work).await.ok()
     }
 }
 

@@ -7,7 +7,7 @@
 mod fetch;
 mod follow;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,6 +91,8 @@ pub struct Directory {
     dir: PathBuf,
     newest: watch::Sender<Option<Arc<VerifiedDocument>>>,
     recent: Mutex<VecDeque<Arc<VerifiedDocument>>>,
+    /// Where nodes and authorities are, by the document of a height.
+    expected: Mutex<(Option<u64>, HashSet<IpAddr>)>,
 }
 
 impl Directory {
@@ -129,7 +131,7 @@ impl Directory {
         let document = document.map(Arc::new);
         let recent = Mutex::new(document.iter().cloned().collect());
         let (newest, _) = watch::channel(document);
-        Self { genesis, dir: dir.to_path_buf(), newest, recent }
+        Self { genesis, dir: dir.to_path_buf(), newest, recent, expected: Mutex::default() }
     }
 
     /// The network's genesis.
@@ -157,11 +159,18 @@ impl Directory {
 
     /// Whether a listed node or an authority has an address here.
     fn expects(&self, ip: IpAddr) -> bool {
-        let newest = self.newest.borrow();
-        let nodes = newest.iter().flat_map(|newest| &newest.document().nodes);
-        let listed = nodes.flat_map(|node| &node.addresses);
-        let authorities = self.genesis().authorities.iter().flat_map(|entry| &entry.addresses);
-        listed.chain(authorities).any(|address| address.ip().to_canonical() == ip)
+        let newest = self.newest.borrow().clone();
+        let height = newest.as_ref().map_or(0, |newest| newest.document().height);
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        // Made anew with each document: it is asked for with each handshake.
+        if expected.0 != Some(height) {
+            let nodes = newest.iter().flat_map(|newest| &newest.document().nodes);
+            let listed = nodes.flat_map(|node| &node.addresses);
+            let authorities = self.genesis().authorities.iter().flat_map(|entry| &entry.addresses);
+            let all = listed.chain(authorities).map(|address| address.ip().to_canonical());
+            *expected = (Some(height), all.collect());
+        }
+        expected.1.contains(&ip)
     }
 
     /// Its height; 0 for none.

@@ -168,7 +168,7 @@ async fn serve_stream<S: Service>(
     let Request { head, peer, stream } = request;
     let served = match head {
         StreamHead::Onion(class) => {
-            service.onion(class, stream, held).await;
+            service.onion(class, stream, held.relayed()).await;
             Ok(())
         }
         StreamHead::Directory => serve_directory(stream, asker, service, held, life).await,

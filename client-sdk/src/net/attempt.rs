@@ -96,7 +96,9 @@ impl Net {
                 Some(Ok(Some(frame))) => frame,
                 Some(Ok(None)) => return Ended::Silent("the answer broke off"),
                 Some(Err(LinkError::Reset(code))) => return Ended::reset(code),
-                Some(Err(LinkError::Busy)) => return Ended::GuardBusy,
+                Some(Err(LinkError::Busy)) if link.close_reason().is_none() => {
+                    return Ended::GuardBusy;
+                }
                 Some(Err(_)) => return Ended::Silent("the link to the guard broke"),
                 None => return patience.over("no answer in time"),
             };

@@ -22,6 +22,10 @@ const SLOWEST: Duration = Duration::from_secs(1);
 /// A pace as fast as this is none any more.
 const FASTEST: Duration = Duration::from_millis(2);
 
+/// A guard that was not asked for this long after its last turn is asked as fast as at first: its
+/// allowance is full by then.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+
 /// By what part of itself the time between turns shrinks with each request that is taken.
 const RECOVERY: u32 = 256;
 
@@ -38,13 +42,21 @@ struct Pace {
 }
 
 impl Paces {
-    /// When the next request may go to `guard`, which takes that turn.
-    pub(super) fn turn(&self, guard: NodeId, now: Instant) -> Instant {
+    /// When the next request may go to `guard`, which takes that turn; `None`, and no turn is taken, if
+    /// that is not before `until`.
+    pub(super) fn turn(&self, guard: NodeId, now: Instant, until: Instant) -> Option<Instant> {
         let mut paces = lock(&self.0);
-        let Some(pace) = paces.get_mut(&guard) else { return now };
+        let Some(pace) = paces.get_mut(&guard) else { return Some(now) };
+        if now.saturating_duration_since(pace.next) > FORGOTTEN_AFTER {
+            paces.remove(&guard);
+            return Some(now);
+        }
         let turn = pace.next.max(now);
+        if turn >= until {
+            return None;
+        }
         pace.next = turn + pace.each;
-        turn
+        Some(turn)
     }
 
     /// The guard took no more when a request came that had taken its turn at `asked`. What had its
@@ -107,6 +119,7 @@ mod tests {
     /// Gives the most refusals of one request, and how long all took.
     fn run(per_second: u32, at_a_time: usize, requests: usize) -> (u32, Duration) {
         let (start, paces) = (Instant::now(), Paces::default());
+        let never = start + Duration::from_secs(100_000);
         let each = Duration::from_secs(1) / per_second;
         let mut node = Allowance { each, full_at: start };
         let round_trip = Duration::from_millis(20);
@@ -116,7 +129,8 @@ mod tests {
         while let Some(Reverse((now, number, refused, asked))) = events.pop() {
             last = now;
             let Some(asked) = asked else {
-                events.push(Reverse((paces.turn(GUARD, now), number, refused, Some(now))));
+                let turn = paces.turn(GUARD, now, never).unwrap();
+                events.push(Reverse((turn, number, refused, Some(now))));
                 continue;
             };
             if node.take(now) {
@@ -153,11 +167,13 @@ mod tests {
     #[test]
     fn guard_that_was_never_busy_is_asked_at_once() {
         let (paces, now) = (Paces::default(), Instant::now());
-        assert!((0..1000).all(|_| paces.turn(GUARD, now) == now));
+        let until = now + Duration::from_secs(1000);
+        let turn = |guard, now| paces.turn(guard, now, until).unwrap();
+        assert!((0..1000).all(|_| turn(GUARD, now) == now));
         paces.busy(GUARD, now, now);
-        assert_eq!(paces.turn(GUARD, now), now);
-        assert_eq!(paces.turn(GUARD, now), now + FIRST);
-        assert_eq!(paces.turn(NodeId::from_bytes([2; 32]), now), now);
+        assert_eq!(turn(GUARD, now), now);
+        assert_eq!(turn(GUARD, now), now + FIRST);
+        assert_eq!(turn(NodeId::from_bytes([2; 32]), now), now);
         // Those that were under way say nothing new, and of those after them the first does.
         let (asked, later) = (now + FIRST, now + FIRST * 10);
         for _ in 0..100 {
@@ -166,11 +182,24 @@ mod tests {
         for _ in 0..100 {
             paces.busy(GUARD, asked, later);
         }
-        let turns = [(); 2].map(|()| paces.turn(GUARD, later));
+        let turns = [(); 2].map(|()| turn(GUARD, later));
         assert_eq!(turns[1] - turns[0], FIRST * 2);
         for _ in 0..2000 {
             paces.taken(GUARD);
         }
-        assert_eq!(paces.turn(GUARD, later), later);
+        assert_eq!(turn(GUARD, later), later);
+    }
+
+    #[test]
+    fn turn_beyond_the_deadline_is_nobodys_and_a_quiet_guard_is_asked_at_once() {
+        let (paces, now) = (Paces::default(), Instant::now());
+        paces.busy(GUARD, now, now);
+        assert_eq!(paces.turn(GUARD, now, now + FIRST), Some(now));
+        assert_eq!(paces.turn(GUARD, now, now + FIRST), None);
+        // Its turn is still free.
+        assert_eq!(paces.turn(GUARD, now, now + FIRST * 2), Some(now + FIRST));
+        let later = now + FIRST * 3 + FORGOTTEN_AFTER;
+        let until = later + FIRST;
+        assert!((0..100).all(|_| paces.turn(GUARD, later, until) == Some(later)));
     }
 }

@@ -132,10 +132,11 @@ impl Net {
             let path = self.draw(key, destination)?;
             let guard = path.guard();
             let asked = tokio::time::Instant::now();
-            let turn = self.paces.turn(guard, asked);
-            if deadline.wait(tokio::time::sleep_until(turn)).await.is_none() {
+            let Some(turn) = self.paces.turn(guard, asked, deadline.instant()) else {
+                "the guard is busy for longer than there is time".clone_into(&mut last);
                 break;
-            }
+            };
+            tokio::time::sleep_until(turn).await;
             let Some((packet, opener)) = self.build(&path, class, terms.reply_class, &bytes) else {
                 // A hop of the anchor that the newest document no longer lists.
                 if !refreshed {

@@ -6,8 +6,8 @@
 //!   choice when the receiver reads.
 //! - *Bounded*: a file that cannot be had is tried [`FETCH_TRIES`] times, ever more seldom, and every
 //!   failure is told once.
-//! - *Kept*: what was fetched of a file is not fetched again, whether other parts could not be had or
-//!   the whole could not be written here.
+//! - *Kept*: what came of a file in a try that failed is not fetched again, whether other parts could
+//!   not be had or the whole could not be written here; of a try that was cut off nothing is kept.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -241,6 +241,12 @@ impl Client {
         // Where the disk is full they may have no room: then they are fetched again.
         if let Err(error) = self.keep_parts(row.key, &whole.fetched) {
             tracing::warn!(%error, "the parts of a file were not kept");
+            // Then it is ever more seldom, as if they had not come.
+            let Consequence { next_try, .. } =
+                Missed::Failed(error.into()).consequence(row.tries, None, system::now());
+            return Ok(self
+                .store()
+                .write(|change| change.file_failed(row.key, &reason, next_try))?);
         }
         let next = system::now().saturating_add(UNWRITTEN_PAUSE);
         Ok(self.store().write(|change| change.file_unwritten(row.key, &reason, next))?)
@@ -281,7 +287,9 @@ impl Client {
             fetch_all(missing, fetch).await
         };
         if let Some(error) = failure {
-            self.keep_parts(key, &fetched)?;
+            if let Err(error) = self.keep_parts(key, &fetched) {
+                tracing::warn!(%error, "the parts of a file were not kept");
+            }
             return Err(error.into());
         }
         let new = fetched.iter().map(|(index, chunk)| (index, chunk));

@@ -61,7 +61,8 @@ pub(super) fn save(
         SaveError::Unwritable(Error::new(ErrorKind::File, text).with_source(error))
     };
     if let Some(before) = row.plan.as_ref().and_then(|plan| plan.parent()) {
-        // Of a try that did not end, maybe in another folder.
+        // Of a try that did not end, maybe in another folder. Without its draft the plan says nothing.
+        store.write(|change| change.forget_plan(row.key))?;
         let _ = fs::remove_file(before.join(draft_name(row)));
     }
     fs::create_dir_all(dir).map_err(unwritable)?;

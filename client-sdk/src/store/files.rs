@@ -180,6 +180,13 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// The file was not put where it was planned: what comes to lie there is another.
+    pub fn forget_plan(&self, key: FileKey) -> Result<(), StoreError> {
+        let sql = "UPDATE files SET plan = NULL WHERE inbox = ?1 AND place = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![key.inbox.0, key.place])?;
+        Ok(())
+    }
+
     /// A try to fetch the file failed; without a next one it was the last.
     pub fn file_failed(
         &self,

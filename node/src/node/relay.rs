@@ -81,7 +81,7 @@ impl Relay {
                 let mut frame = held;
                 let packet_held = frame.split();
                 if frame.grow(reply.reply_class().bytes()).is_err() {
-                    say(&mut stream, &reply.fail(&OnionError::Busy)).await;
+                    stream.send.reset(Code::BUSY);
                     return None;
                 }
                 match self.forward(next, class, packet, packet_held).await {
@@ -261,7 +261,7 @@ mod tests {
 
     /// What the guard says to a packet of 2 KiB whose answer comes in frames of 32 KiB, if a client
     /// may hold so many bytes of it.
-    async fn said(client_bytes: usize) -> (Hop, OnionError) {
+    async fn said(client_bytes: usize) -> Result<(Hop, OnionError), LinkError> {
         let network = Network::new();
         let [here, there] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 1)));
         let key = SecretKey::from_seed(&[1; 32]);
@@ -302,12 +302,11 @@ mod tests {
         stream.send.write_all(packet.as_bytes()).await.unwrap();
         stream.send.finish().await.unwrap();
         let mut frames = Frames::new(stream.recv, reply_class.bytes());
-        let frame = frames.next().await.unwrap().unwrap();
-        let item = ReplyAssembler::new(1 << 20).push(opener.open(frame).unwrap()).unwrap();
+        let frame = frames.next().await;
         stop.cancel();
         serving.await.unwrap();
-        match item {
-            Some(Item::Failed { from_hop, error }) => (from_hop, error),
+        match ReplyAssembler::new(1 << 20).push(opener.open(frame?.unwrap()).unwrap()).unwrap() {
+            Some(Item::Failed { from_hop, error }) => Ok((from_hop, error)),
             other => panic!("{other:?}"),
         }
     }
@@ -315,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn frame_of_the_reply_is_held_before_a_packet_is_passed_on() {
         let (packet, frame) = (SizeClass::K2.bytes(), SizeClass::K32.bytes());
-        assert_eq!(said(packet + frame).await, (Hop::Guard, OnionError::NextUnknown));
-        assert_eq!(said(packet + frame - 1).await, (Hop::Guard, OnionError::Busy));
+        assert_eq!(said(packet + frame).await, Ok((Hop::Guard, OnionError::NextUnknown)));
+        assert_eq!(said(packet + frame - 1).await, Err(LinkError::Busy));
     }
 }

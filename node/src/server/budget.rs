@@ -2,8 +2,8 @@
 //! frames that relayed replies come back in.
 //!
 //! What is read is taken as it comes, never on the strength of an announced length, so that whoever
-//! sends a few bytes holds little. Beyond the budget the answer is busy. A quarter of it is for nodes
-//! alone, and one link of a client has a share, so that clients who take nothing of what they asked for
+//! sends a few bytes holds little. Beyond the budget the answer is busy. A quarter of it is for what
+//! nodes say for themselves, not for what they relay, and one link of a client has a share: so clients
 //! are in the way of each other at most.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) struct Budget {
     /// For everybody.
     common: Arc<Semaphore>,
-    /// For nodes, when `common` is used up.
+    /// For what nodes say for themselves, when `common` is used up.
     reserve: Arc<Semaphore>,
 }
 
@@ -89,6 +89,12 @@ impl Held {
         Ok(())
     }
 
+    /// The same without the reserve: for what is relayed, which comes from clients in the end.
+    pub fn relayed(mut self) -> Self {
+        self.share.second = None;
+        self
+    }
+
     /// Leaves nothing here: what was held is held by what is returned.
     pub fn split(&mut self) -> Self {
         std::mem::replace(self, self.share.hold())
@@ -144,6 +150,12 @@ mod tests {
         drop(client);
         assert_eq!(budget.share(Peer::Client, 16).hold().grow(13), Err(LinkError::Busy));
         node.grow(12).unwrap();
+        drop(node);
+        // What a node relays is a client's.
+        let mut relayed = budget.share(NODE, 0).hold().relayed();
+        relayed.grow(12).unwrap();
+        assert_eq!(relayed.grow(1), Err(LinkError::Busy));
+        assert_eq!(relayed.split().share.hold().grow(1), Err(LinkError::Busy));
     }
 
     #[test]

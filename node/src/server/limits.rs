@@ -18,7 +18,7 @@ pub struct Limits {
     /// How long a peer may take to take a reply.
     pub reply_within: Duration,
     /// Bytes of requests being read, of replies not yet written, and of frames of relayed replies,
-    /// together. A quarter is for nodes alone.
+    /// together. A quarter is for what nodes say for themselves.
     pub held_bytes: usize,
     /// The part of it that one link of a client may hold.
     pub client_bytes: usize,

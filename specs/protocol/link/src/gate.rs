@@ -35,7 +35,7 @@ pub(crate) struct Entry(#[expect(dead_code, reason = "held for its drop")] Owned
 #[expect(dead_code, reason = "held for their drop")]
 pub(crate) struct Handshake {
     place: OwnedSemaphorePermit,
-    of_origin: Option<Counted<Origin>>,
+    of_origins: Vec<Counted<Origin>>,
 }
 
 /// Whose handshakes are counted together.
@@ -45,6 +45,8 @@ enum Origin {
     Network(IpAddr),
     /// An address at which a node is expected, whatever else comes from its network.
     Expected(IpAddr),
+    /// All such addresses of a network.
+    ExpectedOf(IpAddr),
 }
 
 /// A handshake that may begin.
@@ -104,22 +106,22 @@ impl Gate {
             return None;
         }
         let mut is_crowded = under_way > max / 4;
-        let of_origin = match self.config.loopback {
-            LoopbackPeers::Exempt if ip.is_loopback() => None,
-            LoopbackPeers::Exempt | LoopbackPeers::Counted => {
-                let origin = match is_expected {
-                    true => Origin::Expected(ip),
-                    false => Origin::Network(network_of(ip)),
-                };
-                let max = self.config.handshakes_per_prefix_max;
-                let counted = Counts::take(&self.origins, origin, max)?;
+        let mut of_origins = Vec::new();
+        if self.config.loopback == LoopbackPeers::Counted || !ip.is_loopback() {
+            let (max, network) = (self.config.handshakes_per_prefix_max, network_of(ip));
+            let origins = match is_expected {
+                true => &[(Origin::Expected(ip), max), (Origin::ExpectedOf(network), max * 2)][..],
+                false => &[(Origin::Network(network), max)],
+            };
+            for (origin, max) in origins {
+                let counted = Counts::take(&self.origins, *origin, *max)?;
                 is_crowded |= counted.rank > max / 2;
-                Some(counted)
+                of_origins.push(counted);
             }
-        };
+        }
         let entry = Entry(self.links.clone().try_acquire_owned().ok()?);
         let address = if is_crowded { Address::ToBeProven } else { Address::Believed };
-        Some(Begun { entry, handshake: Handshake { place, of_origin }, address })
+        Some(Begun { entry, handshake: Handshake { place, of_origins }, address })
     }
 
     fn free_handshakes(&self) -> usize {
@@ -330,6 +332,19 @@ mod tests {
         let own: Vec<Begun> = (0..16).map(|_| begin(&gate, "192.0.2.7").unwrap()).collect();
         assert!(own.iter().all(|begun| begun.address == Address::ToBeProven));
         assert!(begin(&gate, "192.0.2.7").is_none());
+    }
+
+    #[test]
+    fn network_of_many_expected_addresses_has_twice_what_another_has() {
+        let expected = network_of("2001:db8::1".parse().unwrap());
+        let admission = Admission::everyone().expecting(move |ip| network_of(ip) == expected);
+        let gate = Gate::new(LinkConfig::new(admission));
+        let all = (0..256).map_while(|host| begin(&gate, &format!("2001:db8::{host:x}")));
+        let all: Vec<Begun> = all.collect();
+        assert_eq!(all.len(), 32);
+        assert!(begin(&gate, "192.0.2.1").is_some());
+        drop(all);
+        assert_eq!(begin(&gate, "2001:db8::1").unwrap().address, Address::Believed);
     }
 
     #[test]

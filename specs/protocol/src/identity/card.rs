@@ -84,8 +84,8 @@ impl CardName {
     }
 }
 
-/// Control characters, those that reorder text, and those that show nothing and belong to no script
-/// or picture, by which one name or line can look like another.
+/// Control characters, those that reorder text, and most of those that show nothing, by which one name
+/// or line can look like another.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'

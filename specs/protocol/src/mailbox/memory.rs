@@ -115,7 +115,8 @@ impl Store for MemoryStore {
     }
 }
 
-/// A store that fails when told to: a chosen commit, or every one that would exceed a size.
+/// A store that fails when told to: a chosen commit, or every one that would exceed a size. After a
+/// failed commit it may have to be opened anew, as a database has, which may fail too.
 ///
 /// [`FaultyStore::crash`] is a loss of power: what was not committed is gone.
 #[derive(Clone, Debug)]
@@ -126,18 +127,49 @@ pub struct FaultyStore {
     fail_at: Option<u64>,
     capacity: Option<usize>,
     headroom: usize,
+    /// Failures to open it anew that are still to come, where it is closed after a failed commit.
+    closed: Option<u32>,
+    close_for: Option<u32>,
 }
 
 impl FaultyStore {
     /// A store without faults, yet.
     pub const fn new(id: StoreId) -> Self {
         let inner = MemoryStore::new(id);
-        Self { inner, commits: 0, written: 0, fail_at: None, capacity: None, headroom: 0 }
+        Self {
+            inner,
+            commits: 0,
+            written: 0,
+            fail_at: None,
+            capacity: None,
+            headroom: 0,
+            closed: None,
+            close_for: None,
+        }
     }
 
     /// Lets the `k`-th commit from now fail, 1 being the next.
     pub const fn fail_commit(&mut self, k: u64) {
         self.fail_at = Some(self.commits + k);
+    }
+
+    /// Closes the store with the next failed commit, and lets this many commits after it fail to open it
+    /// anew; the one that does fails too, as in a database whose log has to be read again.
+    pub const fn close_when_failed(&mut self, failures: u32) {
+        self.close_for = Some(failures);
+    }
+
+    fn check_open(&self) -> Result<(), StorageError> {
+        match self.closed {
+            Some(_) => Err(StorageError::Failed { detail: "closed".into() }),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, error: StorageError) -> Result<(), StorageError> {
+        self.inner.rollback();
+        self.closed = self.close_for.take();
+        Err(error)
     }
 
     /// Sets the size of the disk, of which the last `headroom` bytes are kept for what is urgent;
@@ -169,6 +201,7 @@ impl Store for FaultyStore {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.check_open()?;
         self.inner.get(table, key)
     }
 
@@ -179,6 +212,7 @@ impl Store for FaultyStore {
         to: &[u8],
         visit: &mut Visit<'_>,
     ) -> Result<(), StorageError> {
+        self.check_open()?;
         self.inner.scan(table, from, to, visit)
     }
 
@@ -193,20 +227,23 @@ impl Store for FaultyStore {
     }
 
     fn is_staged(&self) -> bool {
-        self.inner.is_staged()
+        self.closed.is_some() || self.inner.is_staged()
     }
 
     fn commit(&mut self) -> Result<(), StorageError> {
         self.commits += 1;
+        if let Some(failures) = self.closed {
+            self.inner.rollback();
+            self.closed = failures.checked_sub(1);
+            return Err(StorageError::Failed { detail: "opened anew, or not".into() });
+        }
         if self.fail_at == Some(self.commits) {
             self.fail_at = None;
-            self.inner.rollback();
-            return Err(StorageError::Failed { detail: "injected".into() });
+            return self.fail(StorageError::Failed { detail: "injected".into() });
         }
         let size = self.inner.bytes + self.inner.growth;
         if self.capacity.is_some_and(|capacity| size > capacity) {
-            self.inner.rollback();
-            return Err(StorageError::Full { detail: "injected".into() });
+            return self.fail(StorageError::Full { detail: "injected".into() });
         }
         self.inner.commit()
     }
@@ -225,7 +262,7 @@ impl Store for FaultyStore {
 
     fn has_room(&self) -> bool {
         let used = self.inner.bytes + self.inner.growth + self.headroom;
-        self.capacity.is_none_or(|capacity| used < capacity)
+        self.closed.is_none() && self.capacity.is_none_or(|capacity| used < capacity)
     }
 }
 

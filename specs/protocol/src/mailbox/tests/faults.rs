@@ -63,6 +63,27 @@ fn coordinator_whose_disk_fails_still_answers_by_the_others() {
 }
 
 #[test]
+fn store_that_could_not_be_opened_anew_at_once_works_again_when_it_can() {
+    let alice = owner(1);
+    let mut net = Net::new(1);
+    receipts(net.ask(0, alice.post(b"kept")));
+    let before = net.machines[0].counters();
+    let store = net.machines[0].store_mut();
+    store.fail_commit(1);
+    store.close_when_failed(200);
+    let failed = Unconfirmed::Refused(ErrorKind::StoreFailed);
+    let unconfirmed = MailboxError::NotConfirmed { confirmed: 0, needed: 1, reason: failed };
+    assert_eq!(net.ask(0, alice.post(b"lost")), Err(unconfirmed));
+    assert_eq!(net.ask(0, alice.post(b"refused")), Err(MailboxError::StoreFailed));
+    // It is tried again without being asked.
+    net.run(Duration::from_secs(60));
+    assert_eq!(net.machines[0].counters(), before);
+    receipts(net.ask(0, alice.post(b"taken")));
+    assert_eq!(net.read(0, &alice, Namespace::INBOX), [b"kept".as_slice(), b"taken"]);
+    assert_eq!(net.machines[0].counters().messages, 2);
+}
+
+#[test]
 fn write_that_most_disks_refuse_is_not_confirmed() {
     let alice = owner(1);
     let mut net = Net::new(5);

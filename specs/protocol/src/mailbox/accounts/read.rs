@@ -13,16 +13,16 @@ use crate::mailbox::{
 };
 use crate::time::Timestamp;
 
-/// Records passed over in one page because they are gone though not swept, and their bytes: a
-/// page's own, four times.
-const GONE_ROWS: usize = 4096;
+/// Records looked at for one page, and the bytes of those that are gone though not swept: a page's own,
+/// four times.
+const PAGE_ROWS: usize = 4096;
 const GONE_BYTES: usize = 4 * RETRIEVE_MAX;
 
 impl<S: Store> Mailboxes<S> {
     /// The records of one drawer after `after`, in this store's order, up to `max_bytes` of items
     /// but at least one unless that is 0. A cursor of another store starts from the beginning. Among
-    /// very many records that are gone but not swept a page may be empty and say "more", with a
-    /// cursor that has moved.
+    /// very many small records, or such as are gone but not swept, a page may end early or be empty and
+    /// say "more", with a cursor that has moved.
     pub fn page(
         &self,
         now: Timestamp,
@@ -42,7 +42,7 @@ impl<S: Store> Mailboxes<S> {
         let mut cursor = Cursor { store, seq: from };
         let mut rest = Rest::Done;
         let mut bytes = 0;
-        let (mut gone_rows, mut gone_bytes) = (0, 0);
+        let (mut rows, mut gone_bytes) = (0, 0);
         let marks = self.marks(account, namespace)?;
         let first = layout::message(account, namespace, from.next());
         self.rows(&first, &layout::after(&layout::drawer(account, namespace)), |seq, row| {
@@ -56,11 +56,11 @@ impl<S: Store> Mailboxes<S> {
                 }
                 items.push(Item { hash: row.hash, accepted_at, expiry, data: row.data });
             } else {
-                gone_rows += 1;
                 gone_bytes += row.data.as_bytes().len();
             }
+            rows += 1;
             cursor.seq = seq;
-            if gone_rows >= GONE_ROWS || gone_bytes >= GONE_BYTES {
+            if rows >= PAGE_ROWS || gone_bytes >= GONE_BYTES {
                 rest = Rest::More;
                 return ControlFlow::Break(());
             }

@@ -194,3 +194,21 @@ fn who_asks_for_no_bytes_still_gets_on() {
         cursor = Some(page.cursor);
     }
 }
+
+#[test]
+fn page_looks_at_so_many_rows_and_no_more() {
+    let alice = owner(1);
+    let mut net = Net::new(1);
+    let now = net.now();
+    for i in 0..4097u64 {
+        let request = Request::One(Box::new(alice.post(&i.to_le_bytes())));
+        net.machines[0].handle_request(now, RequestId(i), request.verify(&NETWORK).unwrap());
+    }
+    net.machines[0].commit(now);
+    while net.machines[0].poll_transmit().is_some() {}
+    let first = page(net.ask(0, alice.retrieve(Namespace::INBOX, net.clock())));
+    assert_eq!((first.items.len(), first.rest), (4096, Rest::More));
+    let call = alice.retrieve_after(Namespace::INBOX, net.clock(), Some(first.cursor), 1 << 20);
+    let second = page(net.ask(0, call));
+    assert_eq!((second.items.len(), second.rest), (1, Rest::Done));
+}

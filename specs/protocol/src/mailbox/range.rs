@@ -10,12 +10,12 @@ use crate::mailbox::{Mutation, Op};
 use crate::time::Timestamp;
 
 /// Range expiries kept for one scope.
-pub const RANGE_EXPIRIES_MAX: usize = 8;
+const RANGE_EXPIRIES_MAX: usize = 8;
 
 /// The range operations in force for one scope of an account.
 ///
 /// Of range tombstones the one that reaches furthest counts; it covers all that the others do. Of
-/// range expiries the newest [`RANGE_EXPIRIES_MAX`] are kept, and of those signed at one time the one
+/// range expiries the newest `RANGE_EXPIRIES_MAX` are kept, and of those signed at one time the one
 /// that ends soonest. All are maxima, so that merging is commutative, associative and idempotent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeMarks {

@@ -65,12 +65,12 @@ impl<S: Store> Mailboxes<S> {
         let class = key.namespace.class();
         let marks = self.marks(&key.account, key.namespace)?;
         let known = self.known_at(clock, key, &marks)?;
-        let record = known.record.clone().merge(stated.clone()).under(&marks, class);
-        if record == known.record || record.remembered_until() <= clock.now {
-            return Ok(());
-        }
         if known.record.overflows_with(&stated) {
             return Err(MailboxError::Quota);
+        }
+        let record = known.record.clone().merge(stated).under(&marks, class);
+        if record == known.record || record.remembered_until() <= clock.now {
+            return Ok(());
         }
         let frees = Usage::place(known.cost());
         match (&known.place, record.expiry(&marks)) {

@@ -146,7 +146,7 @@ fn shortened_record_that_was_swept_stays_gone() {
     let expiry = at(0).saturating_add(Ttl::DAY.as_duration());
     let stamp = Stamp::new(&node_key(0), &NETWORK, &key, at(0), expiry);
     let again = boxes.keep(at(5), &key, Record::accepted(stamp, None), &[0; 40]);
-    assert_eq!(again, Err(crate::mailbox::MailboxError::Deleted));
+    assert_eq!(again, Err(MailboxError::Deleted));
 }
 
 /// A node with so many records of one account, and its owner.

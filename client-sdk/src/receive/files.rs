@@ -236,18 +236,17 @@ impl Client {
             Err(SaveError::Store(error)) => return Err(error.into()),
             Err(SaveError::Unwritable(error)) => error,
         };
-        let reason = format!("{error}; tried again after {UNWRITTEN_PAUSE:?}");
-        tracing::warn!(%reason, "a file was not written");
-        // Where the disk is full they may have no room: then they are fetched again.
-        if let Err(error) = self.keep_parts(row.key, &whole.fetched) {
-            tracing::warn!(%error, "the parts of a file were not kept");
-            // Then it is ever more seldom, as if they had not come.
-            let Consequence { next_try, .. } =
-                Missed::Failed(error.into()).consequence(row.tries, None, system::now());
+        tracing::warn!(%error, "a file was not written");
+        // Where the disk is full they may have no room: then they are fetched again, ever more seldom.
+        if let Err(unkept) = self.keep_parts(row.key, &whole.fetched) {
+            tracing::warn!(error = %unkept, "the parts of a file were not kept");
+            let Consequence { reason, next_try } =
+                Missed::Failed(error).consequence(row.tries, None, system::now());
             return Ok(self
                 .store()
                 .write(|change| change.file_failed(row.key, &reason, next_try))?);
         }
+        let reason = format!("{error}; tried again after {UNWRITTEN_PAUSE:?}");
         let next = system::now().saturating_add(UNWRITTEN_PAUSE);
         Ok(self.store().write(|change| change.file_unwritten(row.key, &reason, next))?)
     }

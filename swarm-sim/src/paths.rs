@@ -6,13 +6,14 @@
 //! faster, and has settings for what the machine has fixed. The adversary owns nodes, weight or address prefixes, and
 //! looks.
 //!
-//! The directory stands still, and every node answers. No packet is built: that is the onion engine's.
+//! Nodes may come and go; whoever is in the directory answers. No packet is built: that is the onion engine's.
 //!
 //! # Invariants
 //!
 //! - *Four nodes*: guard, middle, exit and destination of every request are distinct.
-//! - *Always a path*: no request is left without one.
+//! - *Always a path*: while all nodes are there, no request is left without one.
 
+mod churn;
 mod client;
 mod machine;
 mod measure;
@@ -25,11 +26,13 @@ pub(crate) use measure::{Theory, merge};
 
 use enjambre_protocol::id::Digest;
 
-use crate::scenario::Paths;
+use crate::scenario::{Paths, Selection};
 use crate::stream::Streams;
 use crate::trace::Trace;
-use client::Broken;
+use client::{Broken, Change, Chooser, Client, Record};
+use machine::Machine;
 use measure::Measures;
+use sampler::Sampler;
 use world::World;
 
 /// Why a simulation was given up: a promise was broken.
@@ -60,17 +63,34 @@ pub(crate) struct Outcome {
 
 /// Runs one replicate. Its events are the requests; the digest holds each client's, folded.
 pub(crate) fn run(paths: &Paths, streams: &Streams) -> Result<Outcome, PathsError> {
-    let world = World::found(paths, streams);
-    let (mut trace, mut measures, mut events) = (Trace::new(), Measures::default(), 0);
-    for client in 0..paths.clients {
-        let record =
-            client::live(paths, &world, streams, client).map_err(|broken| match broken {
+    let clients = match paths.selection {
+        Selection::Machine => watch::<Machine>(paths, streams),
+        Selection::Sampler(_) => watch::<Sampler>(paths, streams),
+    }?;
+    let (mut trace, mut events) = (Trace::new(), 0);
+    for (client, record) in (0u32..).zip(&clients) {
+        events += record.requests;
+        trace.event(&[&client.to_le_bytes(), &record.fold.to_le_bytes(), &record.to_bytes()]);
+    }
+    Ok(Outcome { digest: trace.finish(), events, measures: Measures { clients } })
+}
+
+/// Lets all clients live, from one look at the directory to the next.
+fn watch<C: Chooser>(paths: &Paths, streams: &Streams) -> Result<Vec<Record>, PathsError> {
+    let mut world = World::found(paths, streams);
+    let clients = (0..paths.clients).map(|index| Client::<C>::new(paths, streams, index));
+    let mut clients: Vec<_> = clients.collect();
+    let (mut from, mut change) = (0, Change::None);
+    while from <= paths.span {
+        let until = paths.churn.map_or(paths.span + 1, |churn| from + churn.document);
+        for (client, life) in (0..).zip(&mut clients) {
+            life.live(paths, &world, from, until, change).map_err(|broken| match broken {
                 Broken::NoPath => PathsError::NoPath { client },
                 Broken::NotFour => PathsError::FourNodes { client },
             })?;
-        events += record.requests;
-        trace.event(&[&client.to_le_bytes(), &record.fold.to_le_bytes(), &record.to_bytes()]);
-        measures.clients.push(record);
+        }
+        from = until;
+        change = world.advance(from);
     }
-    Ok(Outcome { digest: trace.finish(), events, measures })
+    Ok(clients.iter().map(Client::record).collect())
 }

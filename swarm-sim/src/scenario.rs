@@ -209,8 +209,33 @@ pub struct Paths {
     pub join_within: u64,
     /// Who chooses.
     pub selection: Selection,
+    /// Nodes that come and go; nobody does if `None`.
+    pub churn: Option<PathsChurn>,
     /// How long the network is watched.
     pub span: u64,
+}
+
+/// Nodes that come and go in the paths engine. Times are exponential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathsChurn {
+    /// Mean time until a node leaves for ever and another takes its place; never if `None`.
+    pub life: Option<Duration>,
+    /// Mean times up and down; never down if `None`.
+    pub up_and_down: Option<(Duration, Duration)>,
+    /// Time between two looks at the directory, in milliseconds: what happened since shows in it.
+    pub document: u64,
+    /// Whether the adversary's nodes come and go.
+    pub adversary: AdversaryChurn,
+}
+
+/// Whether the adversary's nodes come and go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AdversaryChurn {
+    /// As all others do.
+    #[default]
+    AsOthers,
+    /// They are always there.
+    Stays,
 }
 
 /// Weights of nodes.
@@ -254,6 +279,15 @@ pub struct Sampler {
     pub guard_life: (u64, u64),
     /// Where middles come from.
     pub second_layer: SecondLayer,
+}
+
+impl Sampler {
+    /// The protocol's own settings.
+    pub const PROTOCOL: Self = Self {
+        guards: GUARDS,
+        guard_life: GUARD_LIFE,
+        second_layer: SecondLayer::Pairs { life: MIDDLE_LIFE },
+    };
 }
 
 /// Where middles come from.

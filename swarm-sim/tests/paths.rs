@@ -78,6 +78,64 @@ fn one_guard_of_fixed_life_is_malicious_by_a_geometric_law() {
     assert!((12.97..13.0).contains(&guards), "{guards}");
 }
 
+/// One guard for ever, but that nodes leave after 120 days on average, under one adversary or another.
+fn one_guard_that_leaves(adversary: &str) -> RunReport {
+    let churn = format!(
+        "\n[churn]\nlife = \"120 d\"\ndocument = \"12 h\"\nadversary = \"{adversary}\"\n\n[paths]"
+    );
+    let change = [
+        ("nodes = 400", "nodes = 200"),
+        ("\"1 h\"", "\"1 d\""),
+        ("guards = 2", "guards = 1"),
+        ("\"60 d\"", "\"3650 d\""),
+        ("\"120 d\"", "\"3650 d\""),
+        ("second_layer = \"pairs\"", "second_layer = \"none\""),
+        ("\n[paths]", &churn),
+    ];
+    report(&scenario("guards", &change), 4, 20, 2)
+}
+
+#[test]
+fn guard_whose_node_leaves_is_followed_by_another() {
+    let report = one_guard_that_leaves("as others");
+    // Picks are 1 and as many as leave in the time, which is Poisson with mean days / 120: each is malicious with 0.1.
+    for (name, days) in DAYS.into_iter().zip([0.0, 30.0, 90.0, 180.0, 365.0]) {
+        agrees(metric(&report, name), 1.0 - 0.9 * f64::exp(-0.1 * days / 120.0));
+    }
+    agrees(metric(&report, "requests_guard_malicious"), 0.1);
+    assert_eq!(metric(&report, "requests_without_nodes").value, Some(0.0));
+    assert_eq!(metric(&report, DAYS[4]).expected, None);
+}
+
+#[test]
+fn guards_of_an_adversary_that_stays_are_kept_for_longer() {
+    let report = one_guard_that_leaves("stays");
+    // The guard is honest at t with 0.9 exp(-0.1 t / 120): the mean over 365 days.
+    let fate = 0.1 * 365.0 / 120.0;
+    let expected = 1.0 - 0.9 * (1.0 - f64::exp(-fate)) / fate;
+    let found = metric(&report, "requests_guard_malicious");
+    agrees(found, expected);
+    assert!(found.expected.is_none() && expected > 0.21);
+}
+
+#[test]
+fn requests_to_a_swarm_that_is_down_are_counted() {
+    let churn = "\n[churn]\nup = \"6 h\"\ndown = \"6 h\"\ndocument = \"1 h\"\n\n[paths]";
+    for (name, every) in [("guards", "\"1 h\""), ("paths", "\"12 h\"")] {
+        let change = [
+            (every, "\"8 h\""),
+            ("\n[paths]", churn),
+            ("span = \"365 d\"", "span = \"60 d\""),
+            ("join_within = \"60 d\" ", "join_within = \"0 ms\" "),
+        ];
+        let change = &change[..if name == "guards" { 3 } else { 4 }];
+        let report = report(&scenario(name, change), 1, 4, 2);
+        // All of five to seven are down in 1/32 to 1/128 of the time.
+        let share = metric(&report, "requests_without_nodes").value.unwrap();
+        assert!((1.0 / 160.0..1.0 / 28.0).contains(&share), "{name}: {share}");
+    }
+}
+
 #[test]
 fn both_ends_are_seen_as_often_as_theory_says_whatever_the_weights() {
     for (name, change) in [
@@ -125,8 +183,15 @@ fn clients_who_came_late_count_for_as_long_as_they_were_watched() {
 
 #[test]
 fn results_are_the_same_on_one_two_and_eight_threads() {
-    for (name, change) in [("guards", ("\"1 h\"", "\"1 d\"")), ("paths", ("\"12 h\"", "\"9 d\""))] {
-        let scenario = scenario(name, &[change]);
+    let churn =
+        "\n[churn]\nlife = \"90 d\"\nup = \"20 d\"\ndown = \"1 d\"\ndocument = \"20 d\"\n\n[paths]";
+    for (name, change, churn) in [
+        ("guards", ("\"1 h\"", "\"1 d\""), "\n[paths]"),
+        ("paths", ("\"12 h\"", "\"9 d\""), "\n[paths]"),
+        ("guards", ("\"1 h\"", "\"1 d\""), churn),
+        ("paths", ("\"12 h\"", "\"9 d\""), churn),
+    ] {
+        let scenario = scenario(name, &[change, ("\n[paths]", churn)]);
         let one = report(&scenario, 5, 9, 1);
         assert_eq!(one, report(&scenario, 5, 9, 2));
         assert_eq!(one, report(&scenario, 5, 9, 8));

@@ -119,6 +119,25 @@ fn settings_that_the_path_machine_or_the_sampler_lacks_are_refused_on_their_line
     refused_on("guards", "\"10 %\"", "\"10 %\"\nbudget = 3", "budget", "unknown field");
 }
 
+#[test]
+fn nodes_that_come_and_go_need_times_that_a_run_can_end_with() {
+    for (churn, key, why) in [
+        ("", "churn", "expected `life`, or `up` and `down`"),
+        ("up = \"1 d\"", "churn.up", "need each other"),
+        ("life = \"1 min\"", "churn.life", "a 10000th of span"),
+        ("life = \"9 d\"\ndocument = \"1 s\"", "churn.document", "document x nodes"),
+        ("up = \"1 s\"\ndown = \"1 s\"", "churn.up", "(up + down) x nodes"),
+        ("life = \"9\"", "churn.life", "such as"),
+        ("life = \"9 d\"\nadversary = \"goes\"", "churn.adversary", "unknown variant"),
+        ("mean = \"9 d\"", "churn.mean", "unknown field"),
+    ] {
+        let table = format!("[churn]\n{churn}\n\n[paths]");
+        let error = refusal("guards", "[paths]", &table);
+        assert!(error.starts_with("x.toml, line ") && error.contains(why), "{error}");
+        assert!(error.contains(key), "{error}");
+    }
+}
+
 /// As `refused`, where another line than the changed one is to blame.
 fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
     let error = refusal(name, from, to);

@@ -4,10 +4,11 @@ use core::time::Duration;
 
 use super::{Prediction, Setting, network_settings, percent, setting, time};
 use crate::paths::Theory;
-use crate::scenario::{Owned, Paths, SecondLayer, Selection, Weights};
+use crate::scenario::{AdversaryChurn, Owned, Paths, SecondLayer, Selection, Weights};
 
 pub(super) const LEAVES_OUT: &[&str] = &[
-    "nodes that come, go or fail: the directory stands still and everyone answers",
+    "nodes that fail while they are listed: whoever is in the directory answers, and without [churn] it stands still",
+    "copying of mailboxes: swarms change as soon as a node leaves for ever, and not while one is down",
     "packets, latency and cover: an adversary at both ends counts as having seen, whatever the traffic",
     "malicious nodes that do anything but watch",
 ];
@@ -38,6 +39,7 @@ pub(super) fn settings(paths: &Paths) -> Vec<Setting> {
         setting("clients.every", ms(paths.every)),
         setting("clients.join_within", ms(paths.join_within)),
     ]);
+    settings.extend(churn(paths));
     let Selection::Sampler(sampler) = paths.selection else {
         settings.push(setting("paths.selection", "machine"));
         return settings;
@@ -56,6 +58,24 @@ pub(super) fn settings(paths: &Paths) -> Vec<Setting> {
             setting("paths.middle_life_max", ms(life.1)),
         ]),
     }
+    settings
+}
+
+fn churn(paths: &Paths) -> Vec<Setting> {
+    let Some(churn) = &paths.churn else { return vec![setting("churn", "none")] };
+    let mean = |mean: Option<Duration>| mean.map_or_else(|| "never".to_owned(), time);
+    let adversary = match churn.adversary {
+        AdversaryChurn::AsOthers => "as others",
+        AdversaryChurn::Stays => "stays",
+    };
+    let mut settings = vec![setting("churn.life", mean(churn.life))];
+    if let Some((up, down)) = churn.up_and_down {
+        settings.extend([setting("churn.up", time(up)), setting("churn.down", time(down))]);
+    }
+    settings.extend([
+        setting("churn.document", ms(churn.document)),
+        setting("churn.adversary", adversary),
+    ]);
     settings
 }
 

@@ -1,13 +1,10 @@
 //! One client over months: it asks its contacts' swarms again and again, and its guards come and go.
 
-use enjambre_protocol::swarm::point;
+use enjambre_protocol::swarm::{Point, point};
 
-use super::machine::Machine;
-use super::sampler::Sampler;
 use super::world::World;
-use crate::scenario::{Paths, Selection};
-use crate::stream::fast::Fast;
-use crate::stream::{Entity, Streams};
+use crate::scenario::Paths;
+use crate::stream::{Entity, Stream, Streams};
 
 /// A mailbox that the client asks.
 #[derive(Clone, Copy, Debug)]
@@ -26,15 +23,19 @@ pub(super) struct Hops {
 }
 
 /// How a client chooses: the path machine, or the sampler. Times are milliseconds since the start.
-pub(super) trait Chooser {
+pub(super) trait Chooser: Sized {
+    /// A client's choices from when it begins, with a stream of its own.
+    fn begin(paths: &Paths, index: u32, random: &Stream, world: &World<'_>, now: u64) -> Self;
     /// When a kept node's life ends.
     fn next_change(&self) -> Option<u64>;
     /// Gives up what has come to its end, and chooses others.
-    fn change(&mut self, world: &World, now: u64);
+    fn change(&mut self, world: &World<'_>, now: u64);
+    /// The directory has changed.
+    fn look(&mut self, world: &World<'_>, now: u64);
     /// The guards that paths start at.
-    fn guards_in_use(&self, world: &World, each: &mut dyn FnMut(u32));
-    /// A path to one of the contacts.
-    fn choose(&mut self, world: &World, now: u64, contacts: &[Contact]) -> Option<Hops>;
+    fn guards_in_use(&self, world: &World<'_>, each: &mut dyn FnMut(u32));
+    /// A path to one of the contacts; none if no member of its swarm, or too few others, are listed.
+    fn choose(&mut self, world: &World<'_>, now: u64, contacts: &[Contact]) -> Option<Hops>;
 }
 
 /// What a client lived through.
@@ -44,6 +45,8 @@ pub(super) struct Record {
     pub(super) began: u64,
     pub(super) watched: u64,
     pub(super) requests: u64,
+    /// Requests for which too few nodes were listed.
+    pub(super) unserved: u64,
     /// Guards in use at one time or another, counted again when chosen again.
     pub(super) guards: u64,
     /// Requests whose guard was malicious.
@@ -65,41 +68,112 @@ pub(super) enum Broken {
     NotFour,
 }
 
-/// Lets the client with this index live.
-pub(super) fn live(
-    paths: &Paths,
-    world: &World,
-    streams: &Streams,
+/// A client that lives through one stretch of time after the other.
+#[derive(Debug)]
+pub(super) struct Client<C> {
     index: u32,
-) -> Result<Record, Broken> {
-    let entity = Entity::Client(index);
-    let mut pace = streams.stream(entity, "pace");
-    let mut accounts = streams.stream(entity, "contacts");
-    let contacts = (0..paths.contacts).map(|_| world.keepers(point(&accounts.bytes())));
-    let contacts: Option<Vec<Contact>> =
-        contacts.map(|group| group.map(|group| Contact { group })).collect();
-    let contacts = contacts.ok_or(Broken::NoPath)?;
-    let began = pace.below(paths.join_within + 1);
-    let first = began + pace.below(paths.every);
-    let span = Span { began, first, every: paths.every, end: paths.span };
-    let random = streams.stream(entity, "paths");
-    match paths.selection {
-        Selection::Machine => {
-            watch(Machine::new(index, random, world, began), world, &contacts, span)
+    /// Where its contacts' mailboxes are.
+    points: Vec<Point>,
+    contacts: Vec<Contact>,
+    /// None before it begins.
+    chooser: Option<C>,
+    guards: Guards,
+    record: Record,
+    /// When it asks next.
+    next: u64,
+    /// Time between two requests.
+    every: u64,
+    end: u64,
+    random: Stream,
+}
+
+impl<C: Chooser> Client<C> {
+    pub(super) fn new(paths: &Paths, streams: &Streams, index: u32) -> Self {
+        let entity = Entity::Client(index);
+        let mut pace = streams.stream(entity, "pace");
+        let mut accounts = streams.stream(entity, "contacts");
+        let points = (0..paths.contacts).map(|_| point(&accounts.bytes())).collect();
+        let began = pace.below(paths.join_within + 1);
+        let watched = paths.span.saturating_sub(began);
+        Self {
+            index,
+            points,
+            contacts: Vec::new(),
+            chooser: None,
+            guards: Guards::default(),
+            record: Record { began, watched, ..Record::default() },
+            next: began + pace.below(paths.every),
+            every: paths.every,
+            end: paths.span,
+            random: streams.stream(entity, "paths"),
         }
-        Selection::Sampler(settings) => {
-            let fast = Fast::from_stream(&mut { random });
-            watch(Sampler::new(settings, fast, world, began), world, &contacts, span)
+    }
+
+    /// Lives through the time from a look at the directory until just before the next one.
+    pub(super) fn live(
+        &mut self,
+        paths: &Paths,
+        world: &World<'_>,
+        from: u64,
+        until: u64,
+        change: Change,
+    ) -> Result<(), Broken> {
+        if self.record.began >= until {
+            return Ok(());
         }
+        if self.chooser.is_none() || change == Change::Swarms {
+            let groups = self.points.iter().filter_map(|point| world.keepers(*point));
+            self.contacts = groups.map(|group| Contact { group }).collect();
+        }
+        let mut chooser = match self.chooser.take() {
+            Some(mut chooser) => {
+                if change != Change::None {
+                    chooser.look(world, from);
+                    self.guards.look(&chooser, world, &mut self.record, from);
+                }
+                chooser
+            }
+            None => {
+                let began = self.record.began;
+                let chooser = C::begin(paths, self.index, &self.random, world, began);
+                self.guards.look(&chooser, world, &mut self.record, began);
+                chooser
+            }
+        };
+        let last = self.end.min(until - 1);
+        loop {
+            let until = self.next.min(last);
+            while let Some(change) = chooser.next_change().filter(|at| *at <= until) {
+                chooser.change(world, change);
+                self.guards.look(&chooser, world, &mut self.record, change);
+            }
+            if self.next > last {
+                self.chooser = Some(chooser);
+                return Ok(());
+            }
+            match chooser.choose(world, self.next, &self.contacts) {
+                Some(hops) => self.record.take(world, hops, self.next)?,
+                None if paths.churn.is_none() => return Err(Broken::NoPath),
+                None => self.record.miss(),
+            }
+            self.next += self.every;
+        }
+    }
+
+    /// What it lived through.
+    pub(super) const fn record(&self) -> Record {
+        self.record
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    began: u64,
-    first: u64,
-    every: u64,
-    end: u64,
+/// What is another in the directory than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    /// Who is listed, of nodes and swarms that are the same.
+    Listed,
+    /// Nodes, and so perhaps swarms.
+    Swarms,
 }
 
 /// Guards in use, to see who is new among them.
@@ -107,45 +181,30 @@ struct Span {
 struct Guards(Vec<u32>);
 
 impl Guards {
-    fn look(&mut self, chooser: &impl Chooser, world: &World, record: &mut Record, now: u64) {
+    fn look(&mut self, chooser: &impl Chooser, world: &World<'_>, record: &mut Record, now: u64) {
         let mut there = Vec::with_capacity(self.0.len());
-        chooser.guards_in_use(world, &mut |node| there.push(node));
+        let mut is_malicious = false;
+        chooser.guards_in_use(world, &mut |node| {
+            there.push(world.number(node));
+            is_malicious |= world.is_malicious(node);
+        });
         record.guards += there.iter().filter(|node| !self.0.contains(node)).count() as u64;
-        if there.iter().any(|node| world.is_malicious(*node)) {
+        if is_malicious {
             record.first_guard.get_or_insert(now - record.began);
         }
         self.0 = there;
     }
 }
 
-fn watch(
-    mut chooser: impl Chooser,
-    world: &World,
-    contacts: &[Contact],
-    span: Span,
-) -> Result<Record, Broken> {
-    let watched = span.end.saturating_sub(span.began);
-    let mut record = Record { began: span.began, watched, ..Record::default() };
-    let mut guards = Guards::default();
-    guards.look(&chooser, world, &mut record, span.began);
-    let mut now = span.first;
-    loop {
-        while let Some(change) = chooser.next_change().filter(|at| *at <= now.min(span.end)) {
-            chooser.change(world, change);
-            guards.look(&chooser, world, &mut record, change);
-        }
-        if now > span.end {
-            return Ok(record);
-        }
-        let hops = chooser.choose(world, now, contacts).ok_or(Broken::NoPath)?;
-        record.take(world, hops, now)?;
-        now += span.every;
-    }
-}
-
 impl Record {
+    /// A request for which too few nodes were listed.
+    const fn miss(&mut self) {
+        self.unserved += 1;
+        self.fold = !self.fold.rotate_left(29);
+    }
+
     #[inline]
-    fn take(&mut self, world: &World, hops: Hops, now: u64) -> Result<(), Broken> {
+    fn take(&mut self, world: &World<'_>, hops: Hops, now: u64) -> Result<(), Broken> {
         let Hops { guard, middle, exit, destination } = hops;
         let four = guard != middle
             && guard != exit

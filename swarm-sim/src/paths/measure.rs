@@ -2,7 +2,7 @@
 
 use super::client::Record;
 use crate::metric::{Curve, Metric, Share, Table, Unit};
-use crate::scenario::{Owned, Paths, Selection, Weights};
+use crate::scenario::{AdversaryChurn, Owned, Paths, Selection, Weights};
 use crate::stats::survival::{Observed, Step, kaplan_meier};
 use crate::stats::{both_malicious, first_and_another_malicious};
 use crate::theory::{any_malicious, guard_set_compromise};
@@ -134,6 +134,15 @@ pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Tab
             .with_expected_if(theory.map(Theory::guard)),
         share("requests_both_ends", |c| c.both_ends).with_expected_if(theory.map(Theory::both)),
     ];
+    if paths.churn.is_some() {
+        let of = |client: &Record| Share {
+            hits: client.unserved,
+            of: client.requests + client.unserved,
+        };
+        let each = replicates.iter().map(|m| m.clients.iter().map(of).collect());
+        let each: Vec<Vec<Share>> = each.collect();
+        metrics.push(Metric::share_over_clients("requests_without_nodes", &each));
+    }
     let mut of_clients: Vec<f64> = clients()
         .filter(|client| client.requests > 0)
         .map(|client| client.both_ends as f64 / client.requests as f64)
@@ -180,7 +189,7 @@ pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Tab
 }
 
 /// Closed forms for an adversary that owns a uniformly drawn number of nodes: then any four distinct nodes that are
-/// chosen without regard to whose they are, by whatever weight and rule, are a uniform draw.
+/// chosen without regard to whose they are, by whatever weight, rule and churn, are a uniform draw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Theory {
     nodes: u64,
@@ -191,7 +200,10 @@ impl Theory {
     pub(crate) fn of(paths: &Paths) -> Option<Self> {
         let nodes = usize::try_from(paths.network.nodes).unwrap_or(usize::MAX);
         let malicious = paths.network.malicious.of(nodes) as u64;
-        (paths.owned == Owned::Nodes).then_some(Self { nodes: nodes as u64, malicious })
+        // Nodes that stay while others go are guards for longer.
+        let alike = paths.churn.is_none_or(|churn| churn.adversary == AdversaryChurn::AsOthers);
+        let uniform = paths.owned == Owned::Nodes && alike;
+        uniform.then_some(Self { nodes: nodes as u64, malicious })
     }
 
     /// One given node is malicious.
@@ -209,7 +221,8 @@ impl Theory {
         both_malicious(self.nodes, self.malicious)
     }
 
-    /// A malicious guard was in use by a day: exact on day 0; later where weights are equal, but for taking guards as
+    /// A malicious guard was in use by a day: exact on day 0; later where weights are
+    /// equal and no node comes or goes, but for taking guards as
     /// drawn with replacement from the whole network.
     pub(crate) fn guard_by(self, paths: &Paths, day: u64) -> Option<f64> {
         let (guards, (least, most)) = match paths.selection {
@@ -226,7 +239,7 @@ impl Theory {
         }
         let days = |ms: u64| ms as f64 / DAY as f64;
         let life = (days(least), days(most));
-        let equal = paths.weights == Weights::Equal;
-        equal.then(|| guard_set_compromise(self.guard(), guards as u64, life, day as f64))
+        let plain = paths.weights == Weights::Equal && paths.churn.is_none();
+        plain.then(|| guard_set_compromise(self.guard(), guards as u64, life, day as f64))
     }
 }

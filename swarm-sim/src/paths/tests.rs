@@ -1,13 +1,15 @@
 //! The sampler against the path machine, one client a sample.
 
-use super::client::{Chooser, Contact, Hops};
+use core::time::Duration;
+
+use enjambre_protocol::swarm::Point;
+
+use super::client::{Change, Chooser, Contact, Hops};
 use super::machine::Machine;
 use super::sampler::Sampler;
 use super::world::World;
 use crate::alias::Alias;
-use crate::scenario::{
-    GUARD_LIFE, GUARDS, MIDDLE_LIFE, Network, Owned, Paths, SecondLayer, Selection, Share, Weights,
-};
+use crate::scenario::{Network, Owned, Paths, PathsChurn, SecondLayer, Selection, Share, Weights};
 use crate::special::poisson_lower;
 use crate::stream::fast::Fast;
 use crate::stream::{Entity, Streams};
@@ -18,8 +20,7 @@ const DAY: u64 = 86_400_000;
 const CLIENTS: u32 = 6000;
 
 fn settings() -> crate::scenario::Sampler {
-    let second_layer = SecondLayer::Pairs { life: MIDDLE_LIFE };
-    crate::scenario::Sampler { guards: GUARDS, guard_life: GUARD_LIFE, second_layer }
+    crate::scenario::Sampler::PROTOCOL
 }
 
 fn network() -> Paths {
@@ -32,17 +33,37 @@ fn network() -> Paths {
         every: DAY,
         join_within: 0,
         selection: Selection::Machine,
+        churn: None,
         span: 200 * DAY,
     }
 }
 
-/// A client's path after 200 days, in which guards and second layer have changed many times.
-fn after_months(mut chooser: impl Chooser, world: &World, contacts: &[Contact]) -> Hops {
+/// Every client's path after 200 days, in which guards and second layer have changed many times. A look at the directory
+/// shows whether nodes have come and gone.
+fn after_months<C: Chooser>(
+    world: &mut World<'_>,
+    churn: Option<&PathsChurn>,
+    begin: impl Fn(u32, &World<'_>) -> C,
+) -> Vec<Hops> {
     let end = 200 * DAY;
-    while let Some(change) = chooser.next_change().filter(|at| *at <= end) {
-        chooser.change(world, change);
+    // The same three mailboxes for all, so that clients are one sample.
+    let points = [1u64 << 61, 1 << 62, 1 << 63];
+    let mut clients: Vec<C> = (0..CLIENTS).map(|client| begin(client, world)).collect();
+    let mut to = 0;
+    while to < end {
+        to = churn.map_or(end, |churn| (to + churn.document).min(end));
+        for client in &mut clients {
+            while let Some(change) = client.next_change().filter(|at| *at <= to) {
+                client.change(world, change);
+            }
+        }
+        if world.advance(to) != Change::None {
+            clients.iter_mut().for_each(|client| client.look(world, to));
+        }
     }
-    chooser.choose(world, end, contacts).unwrap_or_else(|| panic!("no path"))
+    let contacts = points.map(|at| Contact { group: world.keepers(Point(at)).unwrap() });
+    let choose = |mut client: C| client.choose(world, end, &contacts).unwrap();
+    clients.into_iter().map(choose).collect()
 }
 
 /// What is counted of paths: each hop's node, whether hops share a swarm, and pairs of hops by thirds of the nodes.
@@ -78,38 +99,56 @@ fn likelihood(a: &[u64], b: &[u64]) -> f64 {
 }
 
 /// The least likelihood over all that is counted, machine against sampler in a world of its own.
-fn agreement(sampled_in: impl Fn(&mut World), settings: crate::scenario::Sampler) -> f64 {
-    let (paths, streams) = (network(), Streams::new(1, "agreement", 0));
-    let world = World::found(&paths, &streams);
-    let mut other = World::found(&paths, &streams);
+fn agreement(
+    paths: &Paths,
+    sampled_in: impl Fn(&mut World<'_>),
+    settings: crate::scenario::Sampler,
+) -> f64 {
+    let (streams, churn) = (Streams::new(1, "agreement", 0), paths.churn.as_ref());
+    let mut world = World::found(paths, &streams);
+    let mut other = World::found(paths, &streams);
     sampled_in(&mut other);
-    // The same three swarms for all, so that clients are one sample.
-    let contacts = [0, 1, 2].map(|group| Contact { group });
-    let machine = |client| {
+    let by_machine = after_months(&mut world, churn, |client, world| {
         let random = streams.stream(Entity::Client(client), "machine");
-        after_months(Machine::new(client, random, &world, 0), &world, &contacts)
-    };
-    let sampler = |client| {
+        Machine::new(client, random, world, 0)
+    });
+    let by_sampler = after_months(&mut other, churn, |client, world| {
         let fast = Fast::from_stream(&mut streams.stream(Entity::Client(client), "sampler"));
-        after_months(Sampler::new(settings, fast, &other, 0), &other, &contacts)
-    };
-    let by_machine: Vec<Hops> = (0..CLIENTS).map(machine).collect();
-    let by_sampler: Vec<Hops> = (0..CLIENTS).map(sampler).collect();
+        Sampler::new(settings, fast, world, 0)
+    });
     let both = counts(&by_machine, &world).into_iter().zip(counts(&by_sampler, &other));
     both.map(|(a, b)| likelihood(&a, &b)).fold(1.0, f64::min)
 }
 
 #[test]
 fn sampler_chooses_as_the_path_machine_does() {
-    let agreement = agreement(|_| (), settings());
+    let agreement = agreement(&network(), |_| (), settings());
     // The least of five.
+    assert!(agreement > 0.002, "{agreement}");
+}
+
+/// Nodes that are down a tenth of the time, for five days, and leave after 80 days.
+fn coming_and_going() -> Paths {
+    let days = |days: u64| Duration::from_millis(days * DAY);
+    let churn = PathsChurn {
+        life: Some(days(80)),
+        up_and_down: Some((days(45), days(5))),
+        document: 4 * DAY,
+        ..PathsChurn::default()
+    };
+    Paths { churn: Some(churn), ..network() }
+}
+
+#[test]
+fn sampler_chooses_as_the_path_machine_does_while_nodes_come_and_go() {
+    let agreement = agreement(&coming_and_going(), |_| (), settings());
     assert!(agreement > 0.002, "{agreement}");
 }
 
 #[test]
 fn sampler_with_a_planted_bias_is_told_from_the_path_machine() {
     // The heaviest node counts twice.
-    let heavier = |world: &mut World| {
+    let heavier = |world: &mut World<'_>| {
         let mut weights: Vec<u32> = world.candidates.iter().map(|c| c.weight).collect();
         if let Some(most) = weights.iter_mut().max() {
             *most *= 2;
@@ -119,9 +158,9 @@ fn sampler_with_a_planted_bias_is_told_from_the_path_machine() {
     let no_layer = crate::scenario::Sampler { second_layer: SecondLayer::None, ..settings() };
     let one_guard = crate::scenario::Sampler { guards: 1, ..settings() };
     for (what, found) in [
-        ("weights", agreement(heavier, settings())),
-        ("no second layer", agreement(|_| (), no_layer)),
-        ("one guard", agreement(|_| (), one_guard)),
+        ("weights", agreement(&network(), heavier, settings())),
+        ("no second layer", agreement(&network(), |_| (), no_layer)),
+        ("one guard", agreement(&network(), |_| (), one_guard)),
     ] {
         assert!(found < 1e-4, "{what}: {found}");
     }
@@ -143,21 +182,21 @@ fn adversary_owns_what_it_is_said_to_own() {
         paths.owned = owned;
         paths.network.subnets = subnets;
         paths.network.malicious = Share::percent(25);
-        let world = World::found(&paths, &Streams::new(3, "owned", 0));
+        let streams = Streams::new(3, "owned", 0);
+        let world = World::found(&paths, &streams);
         let owned: Vec<usize> = (0..60).filter(|at| world.is_malicious[*at]).collect();
-        (world, owned)
+        (world.candidates, owned)
     };
     assert_eq!(found(Owned::Nodes, None).1.len(), 15);
-    let (world, owned) = found(Owned::Weight, None);
-    let weight = |nodes: &[usize]| {
-        nodes.iter().map(|at| u64::from(world.candidates[*at].weight)).sum::<u64>()
-    };
+    let (candidates, owned) = found(Owned::Weight, None);
+    let weight =
+        |nodes: &[usize]| nodes.iter().map(|at| u64::from(candidates[*at].weight)).sum::<u64>();
     let all = weight(&(0..60).collect::<Vec<_>>());
     let (share, lightest) = (weight(&owned), owned.iter().map(|at| weight(&[*at])).max());
     assert!(4 * share >= all && lightest.is_some_and(|most| 4 * (share - most) < all));
-    let (world, owned) = found(Owned::Prefixes, Some(12));
+    let (candidates, owned) = found(Owned::Prefixes, Some(12));
     let prefixes = |nodes: &[usize]| {
-        let mut prefixes: Vec<_> = nodes.iter().map(|at| world.candidates[*at].prefix).collect();
+        let mut prefixes: Vec<_> = nodes.iter().map(|at| candidates[*at].prefix).collect();
         prefixes.sort_unstable();
         prefixes.dedup();
         prefixes
@@ -165,6 +204,6 @@ fn adversary_owns_what_it_is_said_to_own() {
     let (all, bad) = (prefixes(&(0..60).collect::<Vec<_>>()), prefixes(&owned));
     assert_eq!(bad.len(), (all.len() + 2) / 4);
     // All nodes of a prefix, not some.
-    let in_bad = (0..60).filter(|at| bad.contains(&world.candidates[*at].prefix)).count();
+    let in_bad = (0..60).filter(|at| bad.contains(&candidates[*at].prefix)).count();
     assert_eq!(in_bad, owned.len());
 }

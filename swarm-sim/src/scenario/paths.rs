@@ -10,8 +10,8 @@ use super::error::Fault;
 use super::file::{EngineName, MANY, NODES};
 use super::value::{Count, Delay, Period, Shape};
 use super::{
-    GUARD_LIFE, GUARDS, MIDDLE_LIFE, Network, Owned, Paths, Sampler, SecondLayer, Selection, Share,
-    Weights,
+    AdversaryChurn, GUARD_LIFE, GUARDS, MIDDLE_LIFE, Network, Owned, Paths, PathsChurn, Sampler,
+    SecondLayer, Selection, Share, Weights,
 };
 
 /// Nodes for each guard of the sampler, and for the second layer: there are then enough swarms for all of them.
@@ -33,7 +33,28 @@ pub(super) struct PathsFile {
     adversary: AdversaryFile,
     clients: ClientsFile,
     paths: PathsTable,
+    churn: Option<Spanned<ChurnFile>>,
     span: Spanned<Period>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+enum AdversaryName {
+    #[default]
+    #[serde(rename = "as others")]
+    AsOthers,
+    #[serde(rename = "stays")]
+    Stays,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChurnFile {
+    life: Option<Spanned<Period>>,
+    up: Option<Spanned<Period>>,
+    down: Option<Spanned<Period>>,
+    document: Option<Spanned<Period>>,
+    #[serde(default)]
+    adversary: AdversaryName,
 }
 
 #[derive(Deserialize)]
@@ -168,8 +189,61 @@ pub(super) fn paths(file: &PathsFile) -> Result<Paths, Fault> {
         every,
         join_within,
         selection,
+        churn: file.churn.as_ref().map(|churn| churn_of(churn, network, span)).transpose()?,
         span,
     })
+}
+
+/// Directories of a run at most, times nodes: beyond, it would not end.
+const LISTINGS_MAX: u64 = 100_000_000;
+
+/// Nodes of one place at most, as they are expected.
+const LIVES_MAX: u64 = 10_000;
+
+fn churn_of(
+    churn: &Spanned<ChurnFile>,
+    network: &NetworkFile,
+    span: u64,
+) -> Result<PathsChurn, Fault> {
+    let ChurnFile { life, up, down, document, adversary } = churn.get_ref();
+    let nodes = u64::from(network.nodes.get_ref().0);
+    let up_and_down = match (up, down) {
+        (Some(up), Some(down)) => {
+            let both = at_least_a_millisecond(up)?.saturating_add(at_least_a_millisecond(down)?);
+            if (span / both).saturating_mul(nodes) > LISTINGS_MAX {
+                let what =
+                    format!("expected span / (up + down) x nodes to be at most {LISTINGS_MAX}");
+                return Err(Fault::new(up.span(), what));
+            }
+            Some((up.get_ref().0, down.get_ref().0))
+        }
+        (None, None) if life.is_none() => {
+            let what = "expected `life`, or `up` and `down`, or all three";
+            return Err(Fault::new(churn.span(), what));
+        }
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            return Err(Fault::new(one.span(), "`up` and `down` need each other"));
+        }
+    };
+    if let Some(life) = life
+        && at_least_a_millisecond(life)?.saturating_mul(LIVES_MAX) < span
+    {
+        let what = format!("expected at least a {LIVES_MAX}th of span");
+        return Err(Fault::new(life.span(), what));
+    }
+    let every = document.as_ref().map_or(Ok(3_600_000), at_least_a_millisecond)?;
+    if (span / every).saturating_mul(nodes) > LISTINGS_MAX {
+        let at = document.as_ref().map_or_else(|| churn.span(), Spanned::span);
+        let what = format!("expected span / document x nodes to be at most {LISTINGS_MAX}");
+        return Err(Fault::new(at, what));
+    }
+    let adversary = match adversary {
+        AdversaryName::AsOthers => AdversaryChurn::AsOthers,
+        AdversaryName::Stays => AdversaryChurn::Stays,
+    };
+    let life = life.as_ref().map(|life| life.get_ref().0);
+    Ok(PathsChurn { life, up_and_down, document: every, adversary })
 }
 
 fn machine(table: &PathsTable) -> Result<Selection, Fault> {

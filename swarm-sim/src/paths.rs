@@ -15,6 +15,7 @@
 
 mod churn;
 mod client;
+mod deployed;
 mod machine;
 mod measure;
 mod sampler;
@@ -30,6 +31,7 @@ use crate::scenario::{Paths, Selection};
 use crate::stream::Streams;
 use crate::trace::Trace;
 use client::{Broken, Change, Chooser, Client, Record};
+use deployed::Deployed;
 use machine::Machine;
 use measure::Measures;
 use sampler::Sampler;
@@ -66,6 +68,7 @@ pub(crate) fn run(paths: &Paths, streams: &Streams) -> Result<Outcome, PathsErro
     let clients = match paths.selection {
         Selection::Machine => watch::<Machine>(paths, streams),
         Selection::Sampler(_) => watch::<Sampler>(paths, streams),
+        Selection::Deployed { .. } => watch::<Deployed>(paths, streams),
     }?;
     let (mut trace, mut events) = (Trace::new(), 0);
     for (client, record) in (0u32..).zip(&clients) {

@@ -268,6 +268,11 @@ pub enum Selection {
     Machine,
     /// The fast sampler.
     Sampler(Sampler),
+    /// The rules of the deployed network's clients.
+    Deployed {
+        /// Milliseconds from one start of a client to the next.
+        restart: u64,
+    },
 }
 
 /// Settings of the sampler.

@@ -78,6 +78,51 @@ fn one_guard_of_fixed_life_is_malicious_by_a_geometric_law() {
     assert!((12.97..13.0).contains(&guards), "{guards}");
 }
 
+/// A hundredth of the nodes is malicious, and nobody comes or goes.
+fn seen(selection: &str, span: &str) -> RunReport {
+    let change = [
+        ("nodes = 400", "nodes = 1000"),
+        ("\"10 %\"", "\"1 %\""),
+        ("\"1 h\"", "\"2 h\""),
+        ("365 d", span),
+    ];
+    let from = BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    let from = from.split("[paths]\n").nth(1).unwrap().split("[sweep]").next().unwrap();
+    let change = [&change[..], &[(from, selection)]].concat();
+    report(&scenario("guards", &change), 3, 20, 2)
+}
+
+#[test]
+fn second_layer_shows_the_guard_to_two_swarms_and_fresh_middles_show_it_to_all() {
+    let report = seen("selection = \"sampler\"\n", "365 d");
+    // A partner comes from the same swarm, so the layer stays in two swarms of five to seven, whose members it has all had
+    // after a year: none of 10 to 14 is malicious with 0.99 to that power.
+    let share = metric(&report, "guard_seen_by_day_365").value.unwrap();
+    assert!((1.0 - f64::powi(0.99, 10)..1.0 - f64::powi(0.99, 14)).contains(&share), "{share}");
+    let report = seen("selection = \"sampler\"\nsecond_layer = \"none\"\n", "90 d");
+    // A fresh middle for each of twelve requests a day: over 0.97 after 30 days.
+    assert!(metric(&report, "guard_seen_by_day_30").value.unwrap() > 0.96);
+    assert!(metric(&report, "days_to_guard_seen_p50").value.unwrap() < 6.5);
+}
+
+#[test]
+fn deployed_clients_keep_their_guards_and_show_them_to_new_hops_with_each_start() {
+    let report = seen("selection = \"deployed\"\n", "90 d");
+    // Two guards for ever.
+    let expected = 1.0 - 0.99 * 989.0 / 999.0;
+    assert_eq!(metric(&report, "guards_a_client").value, Some(2.0));
+    agrees(metric(&report, "guard_malicious_by_day_90"), expected);
+    assert!(
+        (metric(&report, "guard_malicious_by_day_0").expected.unwrap() - expected).abs() < 1e-12
+    );
+    // Two new middles on each of the days 0 to 29, of which each carries six requests a day.
+    agrees(metric(&report, "guard_seen_by_day_30"), 1.0 - f64::powi(0.99, 60));
+    agrees(
+        metric(&report, "requests_both_ends"),
+        metric(&report, "requests_both_ends").expected.unwrap(),
+    );
+}
+
 /// One guard for ever, but that nodes leave after 120 days on average, under one adversary or another.
 fn one_guard_that_leaves(adversary: &str) -> RunReport {
     let churn = format!(

@@ -120,6 +120,20 @@ fn settings_that_the_path_machine_or_the_sampler_lacks_are_refused_on_their_line
 }
 
 #[test]
+fn settings_of_another_selection_are_refused() {
+    let guards = "selection = \"sampler\"";
+    let (restart, life) = ("restart = \"1 d\"", "guard_life = \"9 d\"");
+    let with = |more: &str| format!("{guards}\n{more}");
+    refused_on("guards", guards, &with(restart), "restart", "only clients of");
+    refused_on("guards", guards, &with(life), "guard_life", "leave it or them out");
+    refused_on("paths", "\"machine\"", &format!("\"machine\"\n{life}"), "selection", "sampler");
+    refused_on("guards", guards, "selection = \"deployed\"", "selection", "without a set life");
+    let deployed = |more: &str| format!("\"deployed\"\n{more}");
+    refused_on("paths", "\"machine\"", &deployed("restart = \"1 ms\""), "restart", "x clients");
+    refused("paths", "nodes = 100", "nodes = 3", "network.nodes", "4 to 10000");
+}
+
+#[test]
 fn nodes_that_come_and_go_need_times_that_a_run_can_end_with() {
     for (churn, key, why) in [
         ("", "churn", "expected `life`, or `up` and `down`"),

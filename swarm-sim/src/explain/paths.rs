@@ -40,9 +40,17 @@ pub(super) fn settings(paths: &Paths) -> Vec<Setting> {
         setting("clients.join_within", ms(paths.join_within)),
     ]);
     settings.extend(churn(paths));
-    let Selection::Sampler(sampler) = paths.selection else {
-        settings.push(setting("paths.selection", "machine"));
-        return settings;
+    let sampler = match paths.selection {
+        Selection::Machine => {
+            settings.push(setting("paths.selection", "machine"));
+            return settings;
+        }
+        Selection::Deployed { restart } => {
+            settings.push(setting("paths.selection", "deployed"));
+            settings.push(setting("paths.restart", ms(restart)));
+            return settings;
+        }
+        Selection::Sampler(sampler) => sampler,
     };
     settings.extend([
         setting("paths.selection", "sampler"),

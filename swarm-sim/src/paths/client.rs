@@ -55,6 +55,8 @@ pub(super) struct Record {
     pub(super) both_ends: u64,
     /// Milliseconds from its beginning until a malicious guard was in use.
     pub(super) first_guard: Option<u64>,
+    /// Until a request with a malicious middle, who sees the guard.
+    pub(super) first_middle: Option<u64>,
     /// Until a request with both ends observed.
     pub(super) first_both: Option<u64>,
     /// All hops of all requests, folded.
@@ -220,6 +222,9 @@ impl Record {
             // Any mixing would do: it tells two runs apart and is not for security.
             self.fold =
                 (self.fold ^ u64::from(node)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+        if self.first_middle.is_none() && world.is_malicious(middle) {
+            self.first_middle = Some(now - self.began);
         }
         if world.is_malicious(guard) {
             self.guard_malicious += 1;

@@ -24,15 +24,16 @@ const COLUMNS: &[&str] = &[
     "requests_both_ends",
     "first_guard_malicious_ms",
     "first_both_ends_ms",
+    "first_guard_seen_ms",
 ];
 
-/// The days at which curves are told as metrics: name for guards, name for both ends.
-const DAYS: [(u64, &str, &str); 5] = [
-    (0, "guard_malicious_by_day_0", "both_ends_seen_by_day_0"),
-    (30, "guard_malicious_by_day_30", "both_ends_seen_by_day_30"),
-    (90, "guard_malicious_by_day_90", "both_ends_seen_by_day_90"),
-    (180, "guard_malicious_by_day_180", "both_ends_seen_by_day_180"),
-    (365, "guard_malicious_by_day_365", "both_ends_seen_by_day_365"),
+/// The days at which curves are told as metrics: names for guards, both ends, and guards that a middle sees.
+const DAYS: [(u64, [&str; 3]); 5] = [
+    (0, ["guard_malicious_by_day_0", "both_ends_seen_by_day_0", "guard_seen_by_day_0"]),
+    (30, ["guard_malicious_by_day_30", "both_ends_seen_by_day_30", "guard_seen_by_day_30"]),
+    (90, ["guard_malicious_by_day_90", "both_ends_seen_by_day_90", "guard_seen_by_day_90"]),
+    (180, ["guard_malicious_by_day_180", "both_ends_seen_by_day_180", "guard_seen_by_day_180"]),
+    (365, ["guard_malicious_by_day_365", "both_ends_seen_by_day_365", "guard_seen_by_day_365"]),
 ];
 
 /// Clients of one replicate.
@@ -43,7 +44,7 @@ pub(crate) struct Measures {
 
 impl Record {
     /// All but the fold, for the digest.
-    pub(super) fn to_bytes(self) -> [u8; 72] {
+    pub(super) fn to_bytes(self) -> [u8; 80] {
         let or_max = |time: Option<u64>| time.unwrap_or(u64::MAX);
         let fields = [
             self.began,
@@ -54,9 +55,10 @@ impl Record {
             self.both_ends,
             or_max(self.first_guard),
             or_max(self.first_both),
+            or_max(self.first_middle),
             self.fold,
         ];
-        let mut bytes = [0; 72];
+        let mut bytes = [0; 80];
         for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
             chunk.copy_from_slice(&field.to_le_bytes());
         }
@@ -75,6 +77,7 @@ impl Record {
             Some(self.both_ends),
             self.first_guard,
             self.first_both,
+            self.first_middle,
         ]
     }
 
@@ -165,11 +168,13 @@ pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Tab
     let guard = Times::of(replicates, |client| client.first_guard);
     let both = Times::of(replicates, |client| client.first_both);
     let told = || DAYS.into_iter().filter(|(day, ..)| day * DAY <= paths.span);
-    for (day, name, _) in told() {
+    let seen = Times::of(replicates, |client| client.first_middle);
+    for (day, [name, ..]) in told() {
         let expected = theory.and_then(|theory| theory.guard_by(paths, day));
         metrics.push(guard.by(name, day).with_expected_if(expected));
     }
-    metrics.extend(told().skip(1).map(|(day, _, name)| both.by(name, day)));
+    metrics.extend(told().skip(1).map(|(day, [_, name, _])| both.by(name, day)));
+    metrics.extend(told().skip(1).map(|(day, [.., name])| seen.by(name, day)));
     metrics.push(Metric::median_time(
         "days_to_guard_malicious_p50",
         "d",
@@ -177,14 +182,18 @@ pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Tab
         &guard.pooled,
     ));
     metrics.push(Metric::median_time("days_to_both_ends_p50", "d", both.clients, &both.pooled));
+    metrics.push(Metric::median_time("days_to_guard_seen_p50", "d", seen.clients, &seen.pooled));
 
     let rows = (0..).zip(replicates).flat_map(|(replicate, measures)| {
         let clients = (0..).zip(&measures.clients);
         clients.map(move |(at, client)| client.cells(replicate, at))
     });
     let table = Table { name: "clients", columns: COLUMNS, rows: rows.collect() };
-    let curves =
-        vec![guard.curve("guard_malicious", paths.span), both.curve("both_ends_seen", paths.span)];
+    let curves = vec![
+        guard.curve("guard_malicious", paths.span),
+        both.curve("both_ends_seen", paths.span),
+        seen.curve("guard_seen", paths.span),
+    ];
     (metrics, table, curves)
 }
 
@@ -233,6 +242,8 @@ impl Theory {
             }
             Selection::Machine => (crate::scenario::GUARDS, crate::scenario::GUARD_LIFE),
             Selection::Sampler(sampler) => (sampler.guards, sampler.guard_life),
+            Selection::Deployed { .. } if day > 0 => return None,
+            Selection::Deployed { .. } => (2, (u64::MAX, u64::MAX)),
         };
         if day == 0 {
             return Some(any_malicious(self.nodes, self.malicious, guards as u64));

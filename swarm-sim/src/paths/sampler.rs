@@ -290,7 +290,7 @@ impl Chooser for Sampler {
     fn begin(paths: &Paths, _: u32, random: &Stream, world: &World<'_>, now: u64) -> Self {
         let settings = match paths.selection {
             Selection::Sampler(settings) => settings,
-            Selection::Machine => Settings::PROTOCOL,
+            Selection::Machine | Selection::Deployed { .. } => Settings::PROTOCOL,
         };
         Self::new(settings, Fast::from_stream(&mut random.clone()), world, now)
     }

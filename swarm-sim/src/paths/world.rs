@@ -50,6 +50,8 @@ pub(super) struct World<'a> {
     streams: &'a Streams,
     /// Who is listed, as the path machine reads it.
     pub(super) listed: Vec<Candidate>,
+    /// The places of those.
+    pub(super) listed_places: Vec<u32>,
     /// Draws by weight among all places, listed or not.
     pub(super) table: Alias,
     /// Of each place: its swarm's number, one more than the last for reserves, [`UNLISTED`].
@@ -76,6 +78,7 @@ impl<'a> World<'a> {
             paths,
             streams,
             listed: Vec::new(),
+            listed_places: Vec::new(),
             table: Alias::new(&[]),
             group: Vec::new(),
             members: Vec::new(),
@@ -182,6 +185,7 @@ impl<'a> World<'a> {
         self.members = vec![Vec::new(); self.numbers.len() + 1];
         self.group.clear();
         self.listed.clear();
+        self.listed_places.clear();
         for (index, (place, candidate)) in (0..).zip(self.places.iter().zip(&self.candidates)) {
             let number = candidate.swarm.and_then(|swarm| self.numbers.get(&swarm).copied());
             let group = number.unwrap_or(reserves);
@@ -190,6 +194,7 @@ impl<'a> World<'a> {
                 continue;
             }
             self.listed.push(candidate.clone());
+            self.listed_places.push(index);
             if let Some(members) = self.members.get_mut(group as usize) {
                 members.push(index);
             }

@@ -109,6 +109,7 @@ struct ClientsFile {
 enum SelectionName {
     Machine,
     Sampler,
+    Deployed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -122,6 +123,8 @@ enum LayerName {
 #[serde(deny_unknown_fields)]
 struct PathsTable {
     selection: Spanned<SelectionName>,
+    restart: Option<Spanned<Period>>,
+    guard_life: Option<Spanned<Period>>,
     guards: Option<Count<1, 20>>,
     guard_life_min: Option<Spanned<Period>>,
     guard_life_max: Option<Period>,
@@ -173,6 +176,7 @@ pub(super) fn paths(file: &PathsFile) -> Result<Paths, Fault> {
     let selection = match file.paths.selection.get_ref() {
         SelectionName::Machine => machine(&file.paths)?,
         SelectionName::Sampler => sampler(file, every)?,
+        SelectionName::Deployed => deployed(file)?,
     };
     let count = |count: &Spanned<Count<1, NODES>>| count.get_ref().0;
     Ok(Paths {
@@ -196,6 +200,9 @@ pub(super) fn paths(file: &PathsFile) -> Result<Paths, Fault> {
 
 /// Directories of a run at most, times nodes: beyond, it would not end.
 const LISTINGS_MAX: u64 = 100_000_000;
+
+/// The deployed rules build paths with more than 8 nodes only.
+const DEPLOYED_NODES: u32 = 9;
 
 /// Nodes of one place at most, as they are expected.
 const LIVES_MAX: u64 = 10_000;
@@ -246,22 +253,59 @@ fn churn_of(
     Ok(PathsChurn { life, up_and_down, document: every, adversary })
 }
 
-fn machine(table: &PathsTable) -> Result<Selection, Fault> {
+/// Refuses settings of another selection.
+fn only_own(own: SelectionName, table: &PathsTable) -> Result<(), Fault> {
+    if let Some(restart) = table.restart.as_ref().filter(|_| own != SelectionName::Deployed) {
+        let what = "only clients of selection = \"deployed\" draw their hops anew when they start";
+        return Err(Fault::new(restart.span(), what));
+    }
     let changed = table.guards.is_some()
+        || table.guard_life.is_some()
         || table.guard_life_min.is_some()
         || table.guard_life_max.is_some()
         || table.second_layer.is_some()
         || table.middle_life_min.is_some()
         || table.middle_life_max.is_some();
-    if changed {
-        let what = "the path machine's guards and second layer are the protocol's: to change them, set selection = \"sampler\"";
+    if changed && own != SelectionName::Sampler {
+        let what = match own {
+            SelectionName::Deployed => {
+                "the deployed rules have two guards without a set life, and no second layer: to change them, set selection = \"sampler\""
+            }
+            _ => {
+                "the path machine's guards and second layer are the protocol's: to change them, set selection = \"sampler\""
+            }
+        };
         return Err(Fault::new(table.selection.span(), what));
     }
+    Ok(())
+}
+
+fn machine(table: &PathsTable) -> Result<Selection, Fault> {
+    only_own(SelectionName::Machine, table)?;
     Ok(Selection::Machine)
+}
+
+fn deployed(file: &PathsFile) -> Result<Selection, Fault> {
+    only_own(SelectionName::Deployed, &file.paths)?;
+    let network = file.network.get_ref();
+    if network.nodes.get_ref().0 < DEPLOYED_NODES {
+        let what =
+            format!("expected more than {} nodes, as the deployed rules do", DEPLOYED_NODES - 1);
+        return Err(Fault::new(network.nodes.span(), what));
+    }
+    let restart = file.paths.restart.as_ref().map_or(Ok(86_400_000), at_least_a_millisecond)?;
+    let starts = (ms(file.span.get_ref().0) / restart).saturating_mul(file.clients.count.0.into());
+    if starts > LISTINGS_MAX {
+        let what = format!("expected span / restart x clients to be at most {LISTINGS_MAX}");
+        let at = file.paths.restart.as_ref().map_or_else(|| file.span.span(), Spanned::span);
+        return Err(Fault::new(at, what));
+    }
+    Ok(Selection::Deployed { restart })
 }
 
 fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
     let (table, network) = (&file.paths, file.network.get_ref());
+    only_own(SelectionName::Sampler, table)?;
     let shared = network.subnets.as_ref().map(Spanned::span);
     let shared = shared.or_else(|| network.families.as_ref().map(Spanned::span));
     if let Some(span) = shared {
@@ -288,7 +332,18 @@ fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
         }
         Ok((low, high))
     };
-    let guard_life = life(&table.guard_life_min, &table.guard_life_max, GUARD_LIFE)?;
+    let guard_life = match &table.guard_life {
+        None => life(&table.guard_life_min, &table.guard_life_max, GUARD_LIFE)?,
+        Some(mean) if table.guard_life_min.is_some() || table.guard_life_max.is_some() => {
+            let what =
+                "guard_life is the mean of guard_life_min and guard_life_max: leave it or them out";
+            return Err(Fault::new(mean.span(), what));
+        }
+        Some(mean) => {
+            let third = at_least_a_millisecond(mean)?.div_ceil(3);
+            (2 * third, 4 * third)
+        }
+    };
     let middle_life = life(&table.middle_life_min, &table.middle_life_max, MIDDLE_LIFE)?;
     let second_layer = match table.second_layer {
         Some(LayerName::None) => SecondLayer::None,

@@ -289,6 +289,7 @@ mod tests {
             replicates_low: None,
             replicates_high: None,
             by_replicate: by_replicate.iter().copied().map(Some).collect(),
+            about: None,
         }
     }
 

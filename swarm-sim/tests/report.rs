@@ -78,12 +78,11 @@ fn page_shows_every_figure_with_its_source_and_what_was_assumed() {
         assert!(page.contains(results[key].as_str().unwrap()), "{key}");
     }
     for (name, metric) in results["metrics"].as_object().unwrap() {
-        assert!(page.contains(&format!("<h3>{name}</h3>")), "{name}");
+        let unit = metric["unit"].as_str().unwrap();
+        assert!(page.contains(&format!("<h3>{name} <small>({unit})</small></h3>")), "{name}");
         assert!(page.contains(&format!("Source: results.json, metrics.{name},")), "{name}");
-        let title = format!("<title id=\"f\">{name}</title>");
-        let shown = page.replace(|c: char| c.is_ascii_digit(), "").replace("f-t", "f");
-        let name: String = title.chars().filter(|c| !c.is_ascii_digit()).collect();
-        assert_eq!(shown.contains(&name), !metric["value"].is_null(), "{name}");
+        let title = format!("<title id=\"{name}-t\">{name}</title>");
+        assert_eq!(page.contains(&title), !metric["value"].is_null(), "{name}");
     }
     for setting in results["settings"].as_array().unwrap() {
         let (key, value) = (setting["key"].as_str().unwrap(), setting["value"].as_str().unwrap());
@@ -179,7 +178,7 @@ fn runs_of_one_scenario_stand_under_the_settings_that_differ() {
     }
     done(folder, "report p60 p70 p80 --out page.html");
     let page = read(folder, "page.html");
-    let figure = page.split("<h3>latency_p50</h3>").nth(1).unwrap();
+    let figure = page.split("<h3>latency_p50 <small>(ms)</small></h3>").nth(1).unwrap();
     let figure = figure.split("</figure>").next().unwrap();
     for nodes in ["60", "70", "80"] {
         assert!(figure.contains(&format!(">network.nodes {nodes}</text>")), "{nodes}");

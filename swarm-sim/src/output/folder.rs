@@ -59,7 +59,7 @@ pub enum FolderError {
         /// The file's name.
         file: String,
     },
-    /// A page of that name has other contents.
+    /// A page or a plot of that name has other contents.
     #[error("{file} has other contents: give another --out, or --overwrite")]
     OtherPage {
         /// The file.
@@ -87,24 +87,35 @@ impl FolderError {
     }
 }
 
-/// Writes a page, which appears under its name only when it is whole.
-pub fn write_page(file: &Path, text: &str, existing: Existing) -> Result<(), FolderError> {
-    let failed = |source| FolderError::Write { folder: file.display().to_string(), source };
-    match std::fs::read(file) {
-        Ok(there) if there == text.as_bytes() => return Ok(()),
-        Ok(_) if existing == Existing::Keep => {
-            return Err(FolderError::OtherPage { file: file.display().to_string() });
+/// Writes files, or none of them if one would replace another file's contents unasked. Each appears under its name only
+/// when it is whole.
+pub fn write_files(files: &[(PathBuf, String)], existing: Existing) -> Result<(), FolderError> {
+    let failed = |file: &Path, source| {
+        let folder = file.display().to_string();
+        FolderError::Write { folder, source }
+    };
+    for (file, text) in files {
+        match std::fs::read(file) {
+            Ok(there) if existing == Existing::Keep && there != text.as_bytes() => {
+                return Err(FolderError::OtherPage { file: file.display().to_string() });
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(file, error));
+            }
+            Ok(_) | Err(_) => {}
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(_) | Err(_) => {}
     }
-    let name = file.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    files.iter().try_for_each(|(file, text)| write_whole(file, text).map_err(|e| failed(file, e)))
+}
+
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let half = file.with_file_name(format!(".{}.part", name.to_string_lossy()));
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::create_dir_all(folder)?;
     }
-    let written = std::fs::write(&half, text).and_then(|()| std::fs::rename(half, file));
-    written.map_err(failed)
+    std::fs::write(&half, text)?;
+    std::fs::rename(half, file)
 }
 
 /// A folder into which a run may write.

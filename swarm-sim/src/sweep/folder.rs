@@ -248,7 +248,7 @@ impl SweepFolder {
     }
 
     /// The scenario and the shard of a folder that is complete.
-    pub(super) fn finished(&self) -> Result<(Manifest, Sweep, Shard), SweepError> {
+    pub(crate) fn finished(&self) -> Result<(Manifest, Sweep, Shard), SweepError> {
         let unfinished =
             |what: &str| SweepError::Merge { what: format!("{} {what}", self.path.display()) };
         let manifest = self.manifest()?.ok_or_else(|| unfinished("holds no sweep"))?;

@@ -9,9 +9,10 @@ use super::CommandError;
 
 pub(crate) const HELP: &str = "\
 Exit code 0: no figure differs; 1: one does; 2: the two cannot be compared, as they are of different engines.
-Runs of one scenario name and one seed are compared replicate by replicate. Each figure has a 95 % interval
-of its own: of twenty that are equal, one is expected to seem different. Counts without an interval are shown
-and not judged.
+Runs of one scenario name and one seed are compared replicate by replicate. Each figure is shown with a 95 % interval
+of its own, of which one in twenty lies beside zero where nothing differs, and with p, the probability of a difference
+as large by chance. Whether it differs is said by Holm's procedure (1979) over all figures: in 95 of 100 comparisons at
+least, no figure that is equal is said to differ. Counts without an interval are shown and not judged.
 
 Example: swarm-sim compare runs/churn-1 runs/churn-2";
 

@@ -291,3 +291,24 @@ pub fn entire_exponential_integral(t: f64) -> f64 {
 pub fn log2_1p(x: f64) -> f64 {
     libm::log1p(x) / LN_2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probability_outside_undoes_the_quantile() {
+        for degrees in [1, 2, 3, 7, 30, 100, 1000] {
+            for level in [0.5, 0.9, 0.95, 0.999, 0.999_999] {
+                let found = student_outside(degrees, student_two_sided(degrees, level));
+                assert!((found - (1.0 - level)).abs() < 1e-12, "{degrees} {level}: {found}");
+            }
+            assert_eq!((student_outside(degrees, 0.0), student_outside(degrees, -0.0)), (1.0, 1.0));
+            assert!(student_outside(degrees, f64::INFINITY) < 1e-12);
+        }
+        // A Cauchy variable lies beyond ±1 as often as not; of two degrees, 1 − t / √(t² + 2).
+        assert!((student_outside(1, -1.0) - 0.5).abs() < 1e-14);
+        assert!((student_outside(2, 2.0) - (1.0 - 2.0 / 6f64.sqrt())).abs() < 1e-14);
+        assert!((normal_outside(-normal_two_sided(0.95, 0.05)) - 0.05).abs() < 1e-14);
+    }
+}

@@ -1,6 +1,7 @@
 //! What each action does; and how one ends without its result.
 
 pub(crate) mod compare;
+mod progress;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod scenarios;

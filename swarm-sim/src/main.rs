@@ -35,8 +35,8 @@ enum Action {
         /// Threads; as many as there are cores unless set. They do not show in the results.
         #[arg(long)]
         threads: Option<NonZeroUsize>,
-        /// Folder for results.json, metrics.csv and a table of single events; runs/NAME-SEED unless set. Results of another
-        /// run that stand there are not touched.
+        /// Folder for results.json, metrics.csv, a table of single events, manifest.json and the page report.html;
+        /// runs/NAME-SEED unless set. Results of another run that stand there are not touched.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// Replace results of this scenario that stand in the folder, such as those of another seed.
@@ -223,9 +223,9 @@ fn execute(action: Action) -> Result<String, CommandError> {
         }
         Action::Sweep { which, threads, shard, out } => {
             let threads = threads.unwrap_or_else(cores);
-            Ok(command::sweep::sweep(&which, threads, shard, out)?)
+            command::sweep::sweep(&which, threads, shard, out)
         }
-        Action::Merge { shards, out, json } => Ok(command::sweep::merge(&shards, &out, json)?),
+        Action::Merge { shards, out, json } => command::sweep::merge(&shards, &out, json),
         Action::Report { asked } => command::report::report(asked),
         Action::Compare { a, b, json } => command::compare::compare(&a, &b, json),
         Action::Explain { scenario, json } => command::scenarios::explain(&scenario, json),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use swarm_sim::html::{self, Page};
+use swarm_sim::output::PAGE;
 use swarm_sim::output::folder::{Existing, write_files};
 use swarm_sim::results::{Results, ResultsError, Swept};
 
@@ -17,9 +18,6 @@ over the swept key with the most values that are numbers, with a line for each c
 The page is one file without scripts that loads nothing. The same folders give the same bytes.
 
 Example: swarm-sim report runs/churn --plots runs/churn/plots";
-
-/// The page's name in its folder.
-pub(crate) const PAGE: &str = "report.html";
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {

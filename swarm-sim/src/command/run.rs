@@ -2,13 +2,18 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
 
 use serde_json::json;
-use swarm_sim::output;
+use swarm_sim::html;
 use swarm_sim::output::folder::{Existing, Folder};
-use swarm_sim::run::run as simulate;
+use swarm_sim::output::manifest::RunManifest;
+use swarm_sim::output::{self, PAGE};
+use swarm_sim::results::Results;
+use swarm_sim::run::{run as simulate, run_watched};
 use swarm_sim::scenario::Scenario;
 
+use super::progress::Progress;
 use super::{CommandError, Which, cores};
 
 pub(crate) fn run(
@@ -21,12 +26,20 @@ pub(crate) fn run(
     let config = which.config(&scenario, threads.unwrap_or_else(cores));
     let default = || format!("runs/{}-{}", scenario.name, which.seed).into();
     let folder = Folder::open(&out.unwrap_or_else(default), existing, &scenario, &config)?;
-    let report = simulate(&scenario, &config)?;
-    folder.write(&report)?;
+    let (started, start) = (SystemTime::now(), Instant::now());
+    let progress = Progress::new(config.replicates.into(), "replicates", which.json);
+    let report = run_watched(&scenario, &config, &|| progress.one_more())?;
+    drop(progress);
+    let manifest = RunManifest::of(&report, config.threads.get(), started, start.elapsed());
+    let page = folder.path().join(PAGE);
+    let files = output::files(&report).map_err(|source| folder.failed(source))?;
+    let read = Results::from_files(folder.path(), &files.iter().cloned().collect())?;
+    folder.write(&files, &manifest, &[(PAGE.to_owned(), html::runs(&[read]).html)])?;
     if which.json {
         return Ok(format!("{}\n", output::to_json(&report)));
     }
-    Ok(format!("{}results in {}\n", output::to_text(&report), folder.path().display()))
+    let (text, results) = (output::to_text(&report), folder.path().display());
+    Ok(format!("{text}results in {results}\npage in {}\n", page.display()))
 }
 
 /// Threads that a digest must not depend on.

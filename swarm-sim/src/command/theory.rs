@@ -8,6 +8,7 @@ use clap::Args;
 use swarm_sim::output::theory as show;
 use swarm_sim::theory::{FORMS, Form, Query};
 
+use super::progress::Progress;
 use super::{CommandError, cores};
 
 pub(crate) static ANALYTIC_HELP: LazyLock<String> =
@@ -51,9 +52,30 @@ pub(crate) fn estimate(
     threads: Option<NonZeroUsize>,
 ) -> Result<String, CommandError> {
     let query = Query::parse(&asked.name, &asked.params)?;
+    let threads = threads.unwrap_or_else(cores);
+    let progress = Progress::uncounted(&format!("{samples} samples"), asked.json);
+    if progress.is_shown()
+        && let Some(seconds) = foreseen(&query, samples, seed, threads)
+    {
+        progress.say(format!(", about {seconds:.0} s in all"));
+    }
     let start = Instant::now();
-    let found = query.estimate(samples, seed, threads.unwrap_or_else(cores))?;
-    Ok(show::estimate(&query, &found, start.elapsed().as_secs_f64(), asked.json))
+    let found = query.estimate(samples, seed, threads)?;
+    let seconds = start.elapsed().as_secs_f64();
+    drop(progress);
+    Ok(show::estimate(&query, &found, seconds, asked.json))
+}
+
+/// Samples from which on it is worth knowing how long they take, and the part of them that is drawn to know it.
+const LONG: u64 = 10_000_000;
+const PART: u64 = 100;
+
+/// Seconds that samples will take, by those that a part of them took.
+fn foreseen(query: &Query, samples: u64, seed: u64, threads: NonZeroUsize) -> Option<f64> {
+    let part = (samples >= LONG).then_some(samples / PART)?;
+    let start = Instant::now();
+    query.estimate(part, seed, threads).ok()?;
+    Some(start.elapsed().as_secs_f64() * (samples as f64 / part as f64))
 }
 
 pub(crate) fn selfcheck(json: bool) -> Result<String, CommandError> {

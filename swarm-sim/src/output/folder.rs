@@ -4,14 +4,17 @@
 //!
 //! - *Nothing lost silently*: a file is replaced only by the same bytes, or, where that was asked for, by a run of the same
 //!   scenario. A folder with results of another scenario is never written to.
+//! - *Results keep their manifest*: the same run again finds the same bytes and leaves the manifest as it was, though its
+//!   own would say another time.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{RESULTS, files};
-use crate::run::{RunConfig, RunReport};
+use super::RESULTS;
+use super::manifest::{MANIFEST, RunManifest};
+use crate::run::RunConfig;
 use crate::scenario::Scenario;
 
 /// What happens to results of the same scenario that stand in the folder.
@@ -48,6 +51,12 @@ pub enum FolderError {
         folder: String,
         /// The scenario there.
         scenario: String,
+    },
+    /// The folder holds something else's manifest.
+    #[error("{folder} holds a {MANIFEST} that no run wrote, such as a sweep's: give another --out")]
+    NotOfARun {
+        /// The folder.
+        folder: String,
     },
     /// The folder holds a file of a name that the run needs, with other contents.
     #[error(
@@ -134,6 +143,7 @@ impl Folder {
         config: &RunConfig,
     ) -> Result<Self, FolderError> {
         let folder = Self { path: path.to_owned(), existing };
+        folder.manifest()?;
         let Some(text) = folder.read(RESULTS)? else { return Ok(folder) };
         let found = serde_json::from_slice::<Value>(&text).unwrap_or_default();
         let (Some(name), Some(engine), Some(seed), Some(replicates)) = (
@@ -161,18 +171,39 @@ impl Folder {
         &self.path
     }
 
-    /// Writes all files of a run, `results.json` last, or none of them if one would replace another file's contents
-    /// unasked. Each appears under its name only when it is whole.
-    pub fn write(&self, report: &RunReport) -> Result<(), FolderError> {
-        let files = files(report).map_err(|source| self.failed(source))?;
+    /// The run's manifest that stands there, if there is one.
+    fn manifest(&self) -> Result<Option<RunManifest>, FolderError> {
+        let Some(bytes) = self.read(MANIFEST)? else { return Ok(None) };
+        let found = RunManifest::parse(&bytes);
+        found.map(Some).ok_or_else(|| FolderError::NotOfARun { folder: self.name() })
+    }
+
+    /// Writes all files of a run and its manifest, or none of them if one would replace another file's contents unasked;
+    /// those that are made from results after them. Each appears under its name only when it is whole.
+    pub fn write(
+        &self,
+        results: &[(String, String)],
+        manifest: &RunManifest,
+        made: &[(String, String)],
+    ) -> Result<(), FolderError> {
+        let there = self.manifest()?;
         if self.existing == Existing::Keep {
-            for (name, text) in &files {
+            if there.as_ref().is_some_and(|there| there.digest != manifest.digest) {
+                return Err(self.other_file(MANIFEST));
+            }
+            for (name, text) in results.iter().chain(made) {
                 if self.read(name)?.is_some_and(|there| there != text.as_bytes()) {
                     return Err(self.other_file(name));
                 }
             }
         }
-        self.replace(&files).map_err(|source| self.failed(source))
+        let written = self.replace(results).and_then(|()| {
+            if there.is_none() || self.existing == Existing::Replace {
+                self.replace(&[(MANIFEST.to_owned(), manifest.to_text())])?;
+            }
+            self.replace(made)
+        });
+        written.map_err(|source| self.failed(source))
     }
 
     fn replace(&self, files: &[(String, String)]) -> io::Result<()> {
@@ -198,7 +229,8 @@ impl Folder {
         self.path.display().to_string()
     }
 
-    fn failed(&self, source: io::Error) -> FolderError {
+    /// The error of a system that refused.
+    pub fn failed(&self, source: io::Error) -> FolderError {
         FolderError::Write { folder: self.name(), source }
     }
 

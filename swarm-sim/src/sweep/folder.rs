@@ -2,7 +2,8 @@
 //!
 //! `manifest.json` says what the folder is of; it stands there from the start, with `"digest": null` until all points
 //! are done. `points/` has one file for each point that is done, which appears under its name when it is whole. At the
-//! end `sweep.csv` gathers them, and `scenario.toml` is the scenario's text. Nothing depends on the clock.
+//! end `sweep.csv` gathers them, `scenario.toml` is the scenario's text, and a whole sweep gets a page. Nothing depends
+//! on the clock.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -135,6 +136,11 @@ impl SweepFolder {
         let half = path.with_extension("part");
         let written = std::fs::write(&half, bytes).and_then(|()| std::fs::rename(&half, &path));
         written.map_err(|source| SweepError::Io { path: path.display().to_string(), source })
+    }
+
+    /// Writes the page about the sweep, which belongs to the folder as the table does.
+    pub fn write_page(&self, html: &str) -> Result<(), SweepError> {
+        self.write(output::PAGE, html.as_bytes())
     }
 
     pub(super) fn refused(&self, what: impl Into<String>) -> SweepError {

@@ -63,10 +63,21 @@ replicates' means; ranks of the sample for quantiles; Kaplan-Meier's for times t
 counts, extremes and single replicates.</dd>
 <dt>expected</dt><dd>What theory says in a formula, for those figures that have one. <code>swarm-sim explain</code> prints the formulas.</dd>
 <dt>p5, p50, p95, p99 in a name</dt><dd>Quantiles: so many percent of the sample lie at or below the value.</dd>
+<dt>samples</dt><dd>Observations behind the figure: requests, clients, steps or replicates, by figure.</dd>
+<dt>engine</dt><dd>The part of the simulator that ran: <code>churn</code> goes from one directory document to the next (each is a step),
+<code>onion</code> sends packets in virtual time, <code>paths</code> follows clients over months.</dd>
+<dt>events</dt><dd>What happened in all replicates, as far as the engine counts it.</dd>
 <dt>seed, digest</dt><dd>The same scenario, seed and number of replicates give the same run again on any machine. The digest is a
 fingerprint of all its events: equal digests, equal runs.</dd>
 </dl>
 ";
+
+/// Adds what a scenario is for, below the title.
+fn purpose(page: &mut String, about: &str) {
+    let mut letters = about.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    page.push_str(&format!("<p>{}.</p>\n", escape(&(first + letters.as_str()))));
+}
 
 /// What the page says about a figure below its heading: its unit, and what it is where the file says so.
 fn heading(page: &mut String, name: &str, unit: &str, about: Option<&str>) {

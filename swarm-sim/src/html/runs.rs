@@ -6,7 +6,7 @@ use super::assumptions::{Assumed, assumptions};
 use super::chart::{self, Row};
 use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
-use super::{CLOSED, Page, WORDS, heading, opened, over_time};
+use super::{CLOSED, Page, WORDS, heading, opened, over_time, purpose};
 use crate::output::RESULTS;
 use crate::results::{Figure, Results};
 
@@ -20,6 +20,11 @@ pub fn runs(runs: &[Results]) -> Page {
         }
     }
     let mut page = opened(&format!("Simulation of {}", scenarios.join(", ")));
+    if let Some(first) = runs.first()
+        && runs.iter().all(|run| run.about == first.about)
+    {
+        purpose(&mut page, &first.about);
+    }
     let mut plots = Plots::default();
     what_was_run(&mut page, runs, &names);
     figures(&mut page, &mut plots, runs, &names);
@@ -135,16 +140,20 @@ fn figures(page: &mut String, plots: &mut Plots, runs: &[Results], names: &[Stri
         heading(page, name, unit, about);
         page.push_str("<figure>\n");
         let rows: Vec<Row> = found.iter().filter_map(|(name, figure)| row(name, figure)).collect();
-        if !rows.is_empty() {
+        if rows.is_empty() {
+            page.push_str("<p>Nothing was observed.</p>\n");
+        } else {
             page.push_str(&drawn(plots, name, unit, &rows));
         }
+        let said: Vec<String> = rows.iter().map(|row| escape(&said(row, unit))).collect();
+        let (said, name) = (said.join("<br>"), escape(name));
         let _ = writeln!(
             page,
-            "<figcaption>Source: {RESULTS}, metrics.{}, fields as the columns.</figcaption>",
-            escape(name)
+            "<figcaption>{said}<br>Source: {RESULTS}, metrics.{name}, fields as the columns of the table.</figcaption>"
         );
+        page.push_str("<details><summary>All its numbers</summary>\n");
         numbers(page, &found);
-        page.push_str("</figure>\n");
+        page.push_str("</details>\n</figure>\n");
     }
 }
 
@@ -170,7 +179,8 @@ fn drawn(plots: &mut Plots, name: &str, unit: &str, rows: &[Row]) -> String {
 fn said(row: &Row, unit: &str) -> String {
     let mut text = format!("{}: {} {unit}", row.name, number(row.value));
     if let Some(interval) = row.interval {
-        let _ = write!(text, ", from {} to {}", number(interval.low), number(interval.high));
+        let _ =
+            write!(text, ", 95 % interval {} to {}", number(interval.low), number(interval.high));
     }
     if let Some(expected) = row.expected {
         let _ = write!(text, ", theory expects {}", number(expected));

@@ -6,7 +6,7 @@ use super::assumptions::{Assumed, assumptions};
 use super::chart::{self, Across, Band, Frame, LINES_MAX, Line, Place};
 use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
-use super::{CLOSED, Page, WORDS, heading, opened};
+use super::{CLOSED, Page, WORDS, heading, opened, purpose};
 use crate::results::{Swept, SweptFigure, SweptRow};
 use crate::stats::Interval;
 use crate::sweep::Axis;
@@ -16,6 +16,7 @@ use crate::sweep::folder::{MANIFEST, SCENARIO, TABLE};
 pub fn sweep(sweep: &Swept) -> Page {
     let name = &sweep.manifest.scenario;
     let mut page = opened(&format!("Sweep of {name}"));
+    purpose(&mut page, &sweep.about);
     let mut plots = Plots::default();
     what_was_run(&mut page, sweep);
     let layout = Layout::of(&sweep.axes);
@@ -202,7 +203,7 @@ fn drawn(
         let value = number(row.value.unwrap_or_default());
         let mut text = format!("At {}: {value} {}", values.join(", "), figure.unit);
         if let Some(Interval { low, high }) = row.widest() {
-            let _ = write!(text, ", from {} to {}", number(low), number(high));
+            let _ = write!(text, ", 95 % interval {} to {}", number(low), number(high));
         }
         if let Some(expected) = row.expected {
             let _ = write!(text, ", theory expects {}", number(expected));
@@ -254,7 +255,7 @@ fn table_of(page: &mut String, sweep: &Swept, figure: &SweptFigure) {
         ]);
         cells
     };
-    page.push_str("<details><summary>The numbers</summary>\n");
+    page.push_str("<details><summary>All its numbers</summary>\n");
     table(page, &columns, figure.rows.iter().map(row));
     page.push_str("</details>\n");
 }

@@ -1,98 +1,115 @@
-//! Commands over many runs.
+//! What each action does; and how one ends without its result.
 
-use std::io::{IsTerminal as _, Write as _};
+pub(crate) mod compare;
+mod progress;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod scenarios;
+pub(crate) mod sweep;
+pub(crate) mod theory;
+
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use swarm_sim::sweep::folder::{Manifest, SweepFolder};
-use swarm_sim::sweep::{self, Shard, Sweep, SweepConfig, SweepError};
+use clap::Args;
+use swarm_sim::compare::CompareError;
+use swarm_sim::output::folder::FolderError;
+use swarm_sim::results::ResultsError;
+use swarm_sim::run::{RunConfig, RunError};
+use swarm_sim::scenario::{Scenario, ScenarioError};
+use swarm_sim::sweep::SweepError;
+use swarm_sim::theory::TheoryError;
 
-use crate::Which;
+use report::ReportError;
 
-pub(crate) const SWEEP_HELP: &str = "\
-The file lists keys with the values that each takes; every combination is a point:
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// A built-in scenario's name, or a scenario file.
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) scenario: String,
+    /// Seed of all random streams.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Replicates, instead of the scenario's number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) replicates: Option<u32>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
-  [sweep]
-  \"network.nodes\" = [100, 200]
-  \"adversary.share\" = [\"5 %\", \"10 %\"]
+impl Which {
+    pub(crate) fn config(&self, scenario: &Scenario, threads: NonZeroUsize) -> RunConfig {
+        let replicates = self.replicates.unwrap_or(scenario.replicates);
+        RunConfig { seed: self.seed, replicates, threads }
+    }
+}
 
-Example: swarm-sim sweep guards --shard 3/16 --out runs/g-3";
+pub(crate) fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Why a command ended without its result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("{count} figures differ: {names}")]
+    Figures { count: usize, names: String, table: String },
+    #[error(transparent)]
+    Theory(#[from] TheoryError),
+    #[error("{count} closed forms fail their check: {names}")]
+    Selfcheck { count: usize, names: String, table: String },
+    #[error("digests differ: {digests}")]
+    Differ { digests: String },
+}
+
+impl CommandError {
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Scenario(_) => "scenario",
+            Self::Run(_) => "invariant",
+            Self::Folder(error) => error.kind(),
+            Self::Sweep(error) => sweep_kind(error),
+            Self::Results(error) => error.kind(),
+            Self::Compare(_) => "comparison",
+            Self::Report(_) => "usage",
+            Self::Figures { .. } => "difference",
+            Self::Differ { .. } => "determinism",
+            Self::Theory(_) => "parameter",
+            Self::Selfcheck { .. } => "selfcheck",
+        }
+    }
+
+    /// 2 for what the caller can correct, 1 for a failure.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) | Self::Report(_) => 2,
+            Self::Folder(error) if error.is_refusal() => 2,
+            Self::Sweep(error) if error.is_refusal() => 2,
+            Self::Results(error) if error.is_refusal() => 2,
+            _ => 1,
+        }
+    }
+}
 
 /// The kind that scripts read.
-pub(crate) const fn sweep_kind(error: &SweepError) -> &'static str {
+const fn sweep_kind(error: &SweepError) -> &'static str {
     match error {
         SweepError::Scenario(_) | SweepError::NoGrid { .. } => "scenario",
         SweepError::Run { .. } => "invariant",
         SweepError::Io { .. } => "write",
         _ => "folder",
     }
-}
-
-/// A line with the time that is left, where someone looks.
-struct Progress {
-    start: Instant,
-    shown: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { start: Instant::now(), shown: std::io::stderr().is_terminal() }
-    }
-
-    fn tell(&self, done: usize, of: usize, before: usize) {
-        if !self.shown {
-            return;
-        }
-        let left = (done > before).then(|| {
-            let each = self.start.elapsed().as_secs_f64() / (done - before) as f64;
-            format!(", {:.0} s left", each * (of - done) as f64)
-        });
-        let end = if done == of { "\n" } else { "" };
-        let mut stderr = std::io::stderr().lock();
-        // Nobody is told if the terminal is gone.
-        let _ = write!(stderr, "\r{done} of {of} points{}   {end}", left.unwrap_or_default());
-        let _ = stderr.flush();
-    }
-}
-
-pub(crate) fn sweep(
-    which: &Which,
-    threads: NonZeroUsize,
-    shard: Shard,
-    out: Option<PathBuf>,
-) -> Result<String, SweepError> {
-    let grid = Sweep::load(&which.scenario)?;
-    let replicates = which.replicates.unwrap_or(grid.base.replicates);
-    let config = SweepConfig { seed: which.seed, replicates, threads, shard };
-    let default = || {
-        let whole = format!("runs/{}-{}-sweep", grid.base.name, which.seed);
-        let part = format!("{whole}-{}-of-{}", shard.number, shard.of);
-        PathBuf::from(if shard == Shard::WHOLE { whole } else { part })
-    };
-    let folder = SweepFolder::new(&out.unwrap_or_else(default));
-    let progress = Progress::new();
-    let before = std::sync::OnceLock::new();
-    let tell = |done, of| progress.tell(done, of, *before.get_or_init(|| done));
-    let manifest = sweep::sweep(&grid, &config, &folder, &tell)?;
-    Ok(shown(&manifest, folder.path(), which.json))
-}
-
-pub(crate) fn merge(shards: &[PathBuf], out: &Path, as_json: bool) -> Result<String, SweepError> {
-    let shards: Vec<SweepFolder> = shards.iter().map(|path| SweepFolder::new(path)).collect();
-    let into = SweepFolder::new(out);
-    Ok(shown(&sweep::merge(&shards, &into)?, out, as_json))
-}
-
-fn shown(manifest: &Manifest, folder: &Path, as_json: bool) -> String {
-    if as_json {
-        return format!("{}\n", serde_json::to_value(manifest).unwrap_or_default());
-    }
-    let Manifest { scenario, points, seed, replicates, shard, axes, .. } = manifest;
-    let digest = manifest.digest.as_deref().unwrap_or_default();
-    format!(
-        "{scenario}, {points} points over {}, shard {shard}, seed {seed}, {replicates} replicates each\n\ndigest {digest}\nresults in {}\n",
-        axes.join(" and "),
-        folder.display()
-    )
 }

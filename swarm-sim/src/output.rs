@@ -2,6 +2,7 @@
 
 pub mod explain;
 pub mod folder;
+pub mod manifest;
 pub mod theory;
 
 use core::fmt::Write as _;
@@ -14,6 +15,9 @@ use crate::run::RunReport;
 
 /// The file that tells what run a folder holds.
 pub const RESULTS: &str = "results.json";
+
+/// The page about what a folder holds.
+pub const PAGE: &str = "report.html";
 
 /// The report as one JSON object. Counts end in a noun, times are in the metric's unit, ids are
 /// strings.

@@ -1,7 +1,11 @@
-//! What a run wrote, read back: for pages and comparisons.
+//! What a run or a sweep wrote, read back: for pages and comparisons.
 //!
 //! `results.json` says what was run and what was found. Tables whose first columns are `replicate` and `step` are series
-//! over time. Nothing else in the folder is looked at.
+//! over time, `curves.csv` has shares of clients over time. Nothing else in a run's folder is looked at.
+
+mod csv;
+mod swept;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,9 +15,10 @@ use serde::Deserialize;
 
 use crate::output::RESULTS;
 use crate::stats::Interval;
+use crate::sweep::SweepError;
 
-/// The first columns of a table that is a series.
-const SERIES_COLUMNS: [&str; 2] = ["replicate", "step"];
+pub use swept::{Swept, SweptFigure, SweptRow};
+pub use tables::{CURVES, Curve, CurvePlace, Series};
 
 /// Why a folder cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +30,17 @@ pub enum ResultsError {
         /// The folder.
         folder: String,
     },
+    /// There is a part of a sweep in it.
+    #[error("{folder} has shard {shard} of a sweep: put the shards together with `merge` first")]
+    Shard {
+        /// The folder.
+        folder: String,
+        /// The part that it has.
+        shard: String,
+    },
+    /// There is no whole sweep in it.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
     /// A file is not as `run` writes it.
     #[error("{file} is not as this version writes it: {what}; run the scenario again")]
     Invalid {
@@ -46,7 +62,11 @@ pub enum ResultsError {
 impl ResultsError {
     /// Whether the caller can correct it by naming another folder.
     pub const fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Read { .. })
+        match self {
+            Self::Read { .. } => false,
+            Self::Sweep(error) => error.is_refusal(),
+            _ => true,
+        }
     }
 
     /// The kind that scripts read.
@@ -90,6 +110,9 @@ pub struct Figure {
     /// What each replicate found, in their order; empty where that does not exist.
     #[serde(default)]
     pub by_replicate: Vec<Option<f64>>,
+    /// What it is, in a sentence, where the file says so.
+    #[serde(default)]
+    pub about: Option<String>,
 }
 
 impl Figure {
@@ -102,17 +125,6 @@ impl Figure {
         let found = found.or_else(|| own.map(|ends| (ends, "ci_low, ci_high")));
         found.map(|((low, high), fields)| (Interval { low, high }, fields))
     }
-}
-
-/// A table over time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Series {
-    /// The file's name.
-    pub file: String,
-    /// Names of the columns.
-    pub columns: Vec<String>,
-    /// The rows; an empty cell is a value that does not exist.
-    pub rows: Vec<Vec<Option<f64>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -159,6 +171,8 @@ pub struct Results {
     pub figures: Vec<Figure>,
     /// Series over time, by file name.
     pub series: Vec<Series>,
+    /// Shares of clients over time.
+    pub curves: Vec<Curve>,
 }
 
 impl Results {
@@ -166,14 +180,25 @@ impl Results {
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
         let folder = path.display().to_string();
         let file = path.join(RESULTS);
-        let bytes = match std::fs::read(&file) {
+        let text = match std::fs::read_to_string(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ResultsError::NoRun { folder });
             }
             other => other.map_err(|source| cannot_read(&file, source))?,
         };
+        let mut files = tables::read(path)?;
+        files.insert(RESULTS.to_owned(), text);
+        Self::from_files(path, &files)
+    }
+
+    /// Reads what a run wrote, or would write, into a folder.
+    pub fn from_files(path: &Path, files: &BTreeMap<String, String>) -> Result<Self, ResultsError> {
+        let folder = path.display().to_string();
+        let text = files.get(RESULTS);
+        let text = text.ok_or_else(|| ResultsError::NoRun { folder: folder.clone() })?;
+        let file = path.join(RESULTS);
         let read: File =
-            serde_json::from_slice(&bytes).map_err(|error| invalid(&file, error.to_string()))?;
+            serde_json::from_str(text).map_err(|error| invalid(&file, error.to_string()))?;
         if let Some((name, _)) = read.metrics.iter().find(|(name, figure)| **name != figure.name) {
             return Err(invalid(&file, format!("the metric {name} has another name inside")));
         }
@@ -190,7 +215,8 @@ impl Results {
             events: read.events,
             digest: read.digest,
             figures: read.metrics.into_values().collect(),
-            series: series(path)?,
+            series: tables::series(path, files)?,
+            curves: tables::curves(path, files)?,
         })
     }
 
@@ -206,48 +232,4 @@ fn cannot_read(file: &Path, source: io::Error) -> ResultsError {
 
 fn invalid(file: &Path, what: String) -> ResultsError {
     ResultsError::Invalid { file: file.display().to_string(), what }
-}
-
-fn series(folder: &Path) -> Result<Vec<Series>, ResultsError> {
-    let entries = std::fs::read_dir(folder).map_err(|source| cannot_read(folder, source))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|source| cannot_read(folder, source))?.path();
-        if path.extension().is_some_and(|ending| ending == "csv") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let mut found = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
-        let mut lines = text.lines();
-        let columns: Vec<String> =
-            lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
-        if !columns.iter().take(2).eq(SERIES_COLUMNS) {
-            continue;
-        }
-        let mut rows = Vec::new();
-        for (line, text) in lines.enumerate() {
-            let row = cells(text).filter(|row| row.len() == columns.len());
-            let row = row.filter(|row| row.iter().take(2).all(Option::is_some));
-            let what = || {
-                let many = columns.len();
-                format!("line {}: expected {many} numbers, with replicate and step", line + 2)
-            };
-            rows.push(row.ok_or_else(|| invalid(&file, what()))?);
-        }
-        let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        found.push(Series { file, columns, rows });
-    }
-    Ok(found)
-}
-
-/// The cells of a line; `None` if one is no finite number.
-fn cells(line: &str) -> Option<Vec<Option<f64>>> {
-    let cell = |text: &str| match text {
-        "" => Some(None),
-        text => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Some),
-    };
-    line.split(',').map(cell).collect()
 }

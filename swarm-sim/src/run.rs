@@ -89,6 +89,17 @@ pub enum EngineError {
 
 /// Runs a scenario.
 pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunError> {
+    run_watched(scenario, config, &|| ())
+}
+
+/// The same, where someone is told of each replicate that is done.
+pub fn run_watched(
+    scenario: &Scenario,
+    config: &RunConfig,
+    done: &(dyn Fn() + Sync),
+) -> Result<RunReport, RunError> {
+    let RunConfig { seed, replicates, threads } = *config;
+    let config = &Watched { seed, replicates, threads, done };
     let streams = |replicate| Streams::new(config.seed, &scenario.name, replicate);
     let failed = |(replicate, source)| RunError {
         scenario: scenario.name.clone(),
@@ -138,6 +149,14 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
     })
 }
 
+/// How a scenario is run, and who is told of each replicate that is done.
+struct Watched<'a> {
+    seed: u64,
+    replicates: u32,
+    threads: NonZeroUsize,
+    done: &'a (dyn Fn() + Sync),
+}
+
 /// Where a thread leaves what came of one replicate.
 struct Slot<T, E> {
     replicate: u32,
@@ -146,7 +165,7 @@ struct Slot<T, E> {
 
 /// Runs all replicates and gives their outcomes in their order, or the first failure by that order.
 fn spread<T: Send, E: Send>(
-    config: &RunConfig,
+    config: &Watched<'_>,
     one: impl Fn(u32) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, (u32, E)> {
     let empty = |replicate| Slot { replicate, outcome: Mutex::new(None) };
@@ -158,6 +177,7 @@ fn spread<T: Send, E: Send>(
                 while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = one(slot.replicate);
                     *slot.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                    (config.done)();
                 }
             });
         }

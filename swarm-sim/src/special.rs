@@ -222,9 +222,35 @@ pub fn normal_two_sided(level: f64, rest: f64) -> f64 {
     x * SQRT_2
 }
 
+/// The probability that Student's t of `degrees` lies within ±√degrees tan(angle): the finite sums of Abramowitz and
+/// Stegun 26.7.3 and 26.7.4.
+fn student_inside(degrees: u32, angle: f64) -> f64 {
+    let (sin, cos) = (libm::sin(angle), libm::cos(angle));
+    let odd = degrees % 2 == 1;
+    let (mut term, mut sum) = if odd { (cos, 0.0) } else { (1.0, 0.0) };
+    let mut at = if odd { 1 } else { 0 };
+    while at + 2 <= degrees {
+        sum += term;
+        term *= f64::from(at + 1) / f64::from(at + 2) * cos * cos;
+        at += 2;
+    }
+    if odd { 2.0 / PI * (angle + sin * sum) } else { sin * sum }
+}
+
+/// Probability that Student's t of `degrees` lies beyond ±`t`, to within 1e-13. It takes time in proportion to the degrees.
+pub fn student_outside(degrees: u32, t: f64) -> f64 {
+    let angle = libm::atan(t.abs() / f64::from(degrees).sqrt());
+    (1.0 - student_inside(degrees, angle)).max(0.0)
+}
+
+/// Probability that a standard normal lies beyond ±`z`.
+pub fn normal_outside(z: f64) -> f64 {
+    libm::erfc(z.abs() / SQRT_2)
+}
+
 /// t such that Student's t of `degrees` lies within ±t with probability `level`.
 ///
-/// Up to 1000 degrees the finite sums of Abramowitz and Stegun 26.7.3 and 26.7.4; beyond, the expansion of
+/// Up to 1000 degrees by finite sums; beyond, the expansion of
 /// Cornish and Fisher, which is right to 1e-8 there.
 pub fn student_two_sided(degrees: u32, level: f64) -> f64 {
     let n = f64::from(degrees);
@@ -233,19 +259,7 @@ pub fn student_two_sided(degrees: u32, level: f64) -> f64 {
         let (z3, z5) = (z * z * z, z * z * z * z * z);
         return z + (z3 + z) / (4.0 * n) + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * n * n);
     }
-    let inside = |angle: f64| {
-        let (sin, cos) = (libm::sin(angle), libm::cos(angle));
-        let odd = degrees % 2 == 1;
-        let (mut term, mut sum) = if odd { (cos, 0.0) } else { (1.0, 0.0) };
-        let mut at = if odd { 1 } else { 0 };
-        while at + 2 <= degrees {
-            sum += term;
-            term *= f64::from(at + 1) / f64::from(at + 2) * cos * cos;
-            at += 2;
-        }
-        if odd { 2.0 / PI * (angle + sin * sum) } else { sin * sum }
-    };
-    let angle = bisect(0.0, PI / 2.0, |angle| inside(angle) >= level);
+    let angle = bisect(0.0, PI / 2.0, |angle| student_inside(degrees, angle) >= level);
     n.sqrt() * libm::tan(angle)
 }
 
@@ -276,4 +290,25 @@ pub fn entire_exponential_integral(t: f64) -> f64 {
 /// Base-2 logarithm of 1 + x.
 pub fn log2_1p(x: f64) -> f64 {
     libm::log1p(x) / LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probability_outside_undoes_the_quantile() {
+        for degrees in [1, 2, 3, 7, 30, 100, 1000] {
+            for level in [0.5, 0.9, 0.95, 0.999, 0.999_999] {
+                let found = student_outside(degrees, student_two_sided(degrees, level));
+                assert!((found - (1.0 - level)).abs() < 1e-12, "{degrees} {level}: {found}");
+            }
+            assert_eq!((student_outside(degrees, 0.0), student_outside(degrees, -0.0)), (1.0, 1.0));
+            assert!(student_outside(degrees, f64::INFINITY) < 1e-12);
+        }
+        // A Cauchy variable lies beyond ±1 as often as not; of two degrees, 1 − t / √(t² + 2).
+        assert!((student_outside(1, -1.0) - 0.5).abs() < 1e-14);
+        assert!((student_outside(2, 2.0) - (1.0 - 2.0 / 6f64.sqrt())).abs() < 1e-14);
+        assert!((normal_outside(-normal_two_sided(0.95, 0.05)) - 0.05).abs() < 1e-14);
+    }
 }

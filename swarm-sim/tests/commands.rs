@@ -149,10 +149,129 @@ fn results_go_to_a_folder_of_scenario_and_seed_unless_told_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let (code, out, _) = said(folder.path(), "run onion --replicates 1 --seed 3");
     assert_eq!(code, Some(0));
-    assert!(out.ends_with("results in runs/onion-3\n"), "{out}");
+    let end = "results in runs/onion-3\npage in runs/onion-3/report.html\n";
+    assert!(out.ends_with(end), "{out}");
     let names = contents(&folder.path().join("runs/onion-3"));
     let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["metrics.csv", "requests.csv", "results.json"]);
+    let expected = ["manifest.json", "metrics.csv", "report.html", "requests.csv", "results.json"];
+    assert_eq!(names, expected);
+    // The page is the one that `report` makes, from anywhere.
+    let report = said(&folder.path().join("runs"), "report onion-3");
+    assert_eq!(report.1, "page about 1 run in onion-3/report.html\n", "{}", report.2);
+}
+
+#[test]
+fn manifest_alone_differs_between_equal_runs_and_stays_when_one_is_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let (code, _, error) = said(folder.path(), &format!("run onion --replicates 2 {line}"));
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{line}");
+    };
+    let all = |name: &str| contents(&folder.path().join(name));
+    let manifest = |name: &str| -> Value {
+        let file = folder.path().join(name).join("manifest.json");
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    };
+    run("--out a --threads 1");
+    run("--out b --threads 2");
+    let differ = |(a, b): (&(String, String), &(String, String))| (a != b).then(|| a.0.clone());
+    let differing: Vec<String> = all("a").iter().zip(&all("b")).filter_map(differ).collect();
+    assert_eq!(differing, ["manifest.json"]);
+    let (a, b) = (manifest("a"), manifest("b"));
+    for key in ["digest", "seed", "swarm_sim", "crates", "rust", "revision", "kind"] {
+        assert!(a[key] == b[key] && !a[key].is_null(), "{key}");
+    }
+    assert_eq!((&a["threads"], &b["threads"]), (&1.into(), &2.into()));
+    assert!(a["seconds"].as_f64().unwrap() > 0.0);
+    let started = a["started"].as_str().unwrap();
+    assert!(started.starts_with("20") && started.ends_with('Z') && started.len() == 20);
+    assert_eq!(a["crates"]["enjambre-protocol"], env!("CARGO_PKG_VERSION"));
+    assert!(a["rust"].as_str().unwrap().starts_with("rustc "));
+    let revision = a["revision"].as_str().unwrap();
+    let commit = revision.trim_end_matches("-changed");
+    let is_commit = commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(is_commit || revision == "unknown", "{revision}");
+    let before = all("a");
+    run("--out a --threads 2");
+    assert_eq!(before, all("a"));
+    std::fs::remove_file(folder.path().join("a/manifest.json")).unwrap();
+    run("--out a --threads 2");
+    assert_eq!(manifest("a")["threads"], 2);
+    run("--out a --seed 2 --overwrite");
+    assert_eq!(manifest("a")["seed"], 2);
+}
+
+#[test]
+fn manifest_of_something_else_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    let (base, _) = guards.split_once("[sweep]").unwrap();
+    let small = base.replacen("count = 500", "count = 20", 1);
+    std::fs::write(at.join("s.toml"), format!("{small}[sweep]\n\"paths.guards\" = [1]\n")).unwrap();
+    assert_eq!(said(at, "sweep s.toml --replicates 1 --out a").0, Some(0));
+    let names = |name: &str| std::fs::read_dir(at.join(name)).unwrap().count();
+    let before = (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap());
+    for line in ["run s.toml --out a", "run s.toml --out a --overwrite"] {
+        let (code, _, error) = said(at, line);
+        assert_eq!(code, Some(2), "{line}");
+        let sentence = "a holds a manifest.json that no run wrote, such as a sweep's: give another";
+        assert!(error.contains(sentence) && error.lines().count() == 1, "{error}");
+    }
+    assert!(before == (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap()));
+    // A run's manifest of another run, in a folder that lost its results.
+    assert_eq!(said(at, "run s.toml --replicates 1 --out b").0, Some(0));
+    for name in ["results.json", "metrics.csv", "clients.csv", "curves.csv", "report.html"] {
+        std::fs::remove_file(at.join("b").join(name)).unwrap();
+    }
+    let (code, _, error) = said(at, "run s.toml --replicates 1 --seed 2 --out b");
+    assert!(code == Some(2) && error.contains("b holds a manifest.json that is not of"), "{error}");
+    assert_eq!(names("b"), 1);
+}
+
+/// What a command says on standard error where that is a terminal.
+fn said_to_a_terminal(folder: &Path, line: &str) -> String {
+    let script = "\
+import fcntl, os, pty, struct, subprocess, sys, termios
+ours, theirs = pty.openpty()
+fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 120, 0, 0))
+child = subprocess.Popen(sys.argv[1:], stderr=theirs, stdout=subprocess.DEVNULL)
+os.close(theirs)
+while True:
+    try:
+        data = os.read(ours, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    sys.stdout.buffer.write(data)
+sys.exit(child.wait())
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", script, env!("CARGO_BIN_EXE_swarm-sim")]).args(line.split_whitespace());
+    let output = python.env("TERM", "xterm").current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn progress_is_shown_to_a_terminal_and_to_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    let (base, _) = guards.split_once("[sweep]").unwrap();
+    let small = base.replacen("count = 500", "count = 20", 1);
+    let text = format!("{small}[sweep]\n\"paths.guards\" = [1, 2]\n");
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    for (line, part) in [
+        ("run s.toml --replicates 3", " of 3 replicates, "),
+        ("sweep s.toml --replicates 1", " of 2 points, "),
+        ("estimate path-both-ends nodes=9 malicious=2 --samples 9000000", "9000000 samples, "),
+    ] {
+        let shown = said_to_a_terminal(folder.path(), line);
+        assert!(shown.contains(part), "{line}: {shown:?}");
+        assert_eq!(said_to_a_terminal(folder.path(), &format!("{line} --json")), "", "{line}");
+        assert_eq!(said(folder.path(), line).2, "", "{line}");
+    }
 }
 
 #[test]

@@ -6,13 +6,21 @@ use std::process::Command;
 #[test]
 fn python_reads_what_a_run_wrote_and_the_notebook_draws_it() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
-    let status = program.args(["run", "churn", "--replicates", "2", "--json", "--out"]).arg(&run);
-    assert!(status.output().unwrap().status.success());
+    let path = |name: &str| folder.path().join(name);
+    let made = |line: &str, out: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
+        program.args(line.split_whitespace()).arg("--out").arg(path(out));
+        assert!(program.current_dir(folder.path()).output().unwrap().status.success(), "{line}");
+    };
+    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    std::fs::write(path("s.toml"), guards.replacen("count = 500", "count = 30", 1)).unwrap();
+    made("run churn --replicates 2", "run");
+    made("run s.toml --replicates 2", "curves");
+    made("sweep s.toml --replicates 2", "sweep");
     let test = concat!(env!("CARGO_MANIFEST_DIR"), "/python/test_results.py");
-    let python = Command::new("python3").arg("-B").arg(test).arg(&run).output();
+    let folders = ["run", "curves", "sweep"].map(path);
+    let python = Command::new("python3").arg("-B").arg(test).args(folders).output();
     let python = python.unwrap_or_else(|error| panic!("python3 is needed for this test: {error}"));
     let said = String::from_utf8_lossy(&python.stderr);
-    assert!(python.status.success() && said.contains("Ran 3 tests"), "{said}");
+    assert!(python.status.success() && said.contains("Ran 5 tests"), "{said}");
 }

@@ -53,7 +53,7 @@ fn elements(page: &str) -> (Vec<String>, Vec<(String, String)>) {
         names.push(name.clone());
         if let Some(closed) = name.strip_prefix('/') {
             assert_eq!(open.pop().as_deref(), Some(closed));
-        } else if name != "meta" && !tag.ends_with('/') {
+        } else if !["meta", "br"].contains(&name.as_str()) && !tag.ends_with('/') {
             open.push(name);
         }
         let parts: Vec<&str> = tag.split('"').collect();
@@ -78,12 +78,11 @@ fn page_shows_every_figure_with_its_source_and_what_was_assumed() {
         assert!(page.contains(results[key].as_str().unwrap()), "{key}");
     }
     for (name, metric) in results["metrics"].as_object().unwrap() {
-        assert!(page.contains(&format!("<h3>{name}</h3>")), "{name}");
+        let unit = metric["unit"].as_str().unwrap();
+        assert!(page.contains(&format!("<h3>{name} <small>({unit})</small></h3>")), "{name}");
         assert!(page.contains(&format!("Source: results.json, metrics.{name},")), "{name}");
-        let title = format!("<title id=\"f\">{name}</title>");
-        let shown = page.replace(|c: char| c.is_ascii_digit(), "").replace("f-t", "f");
-        let name: String = title.chars().filter(|c| !c.is_ascii_digit()).collect();
-        assert_eq!(shown.contains(&name), !metric["value"].is_null(), "{name}");
+        let title = format!("<title id=\"{name}-t\">{name}</title>");
+        assert_eq!(page.contains(&title), !metric["value"].is_null(), "{name}");
     }
     for setting in results["settings"].as_array().unwrap() {
         let (key, value) = (setting["key"].as_str().unwrap(), setting["value"].as_str().unwrap());
@@ -179,7 +178,7 @@ fn runs_of_one_scenario_stand_under_the_settings_that_differ() {
     }
     done(folder, "report p60 p70 p80 --out page.html");
     let page = read(folder, "page.html");
-    let figure = page.split("<h3>latency_p50</h3>").nth(1).unwrap();
+    let figure = page.split("<h3>latency_p50 <small>(ms)</small></h3>").nth(1).unwrap();
     let figure = figure.split("</figure>").next().unwrap();
     for nodes in ["60", "70", "80"] {
         assert!(figure.contains(&format!(">network.nodes {nodes}</text>")), "{nodes}");
@@ -295,16 +294,29 @@ fn equal_runs_compare_as_equal_and_others_by_the_figures_that_differ() {
     assert_eq!(other["settings"], settings);
     let error: Value = serde_json::from_str(&error).unwrap();
     assert_eq!(error["error"]["kind"], "difference");
+    // Holm's bound of each figure, worked out from what is printed.
+    let mut all: Vec<f64> = Vec::new();
+    all.extend(other["figures"].as_array().unwrap().iter().filter_map(|f| f["p"].as_f64()));
+    all.sort_by(f64::total_cmp);
+    let stands = |(rank, p): (usize, &f64)| *p > 0.05 / (all.len() - rank) as f64;
+    let first = all.iter().enumerate().position(stands).unwrap_or(all.len());
+    let mut differ = 0;
     for figure in other["figures"].as_array().unwrap() {
         let (low, high) = (figure["ci_low"].as_f64(), figure["ci_high"].as_f64());
         let outside = low.zip(high).map(|(low, high)| 0.0 < low || high < 0.0);
-        assert_eq!(figure["differs"].as_bool(), outside, "{figure}");
+        let p = figure["p"].as_f64();
+        assert_eq!(p.map(|p| p < 0.05), outside, "{figure}");
+        let expected = p.map(|p| all[..first].contains(&p));
+        assert_eq!(figure["differs"].as_bool(), expected, "{figure}");
         let listed = other["differ"].as_array().unwrap().contains(&figure["name"]);
-        assert_eq!(listed, outside == Some(true), "{figure}");
+        assert_eq!(listed, expected == Some(true), "{figure}");
+        differ += usize::from(listed);
     }
+    assert!(0 < differ && differ == first, "{differ}");
     assert!(other["figures"].as_array().unwrap().iter().any(|f| f["interval"] == "paired"));
     let (code, out, error) = said(folder, "compare a b");
-    assert!(code == Some(1) && out.contains("DIFFERS") && out.contains(" paired; a "), "{out}");
+    assert!(code == Some(1) && out.contains("DIFFERS") && out.contains(" paired, p "), "{out}");
+    assert!(out.contains("Verdicts by Holm's procedure over"), "{out}");
     assert!(error.starts_with("swarm-sim: ") && error.lines().count() == 1, "{error}");
     // Another seed is another sample.
     done(folder, "run churn --replicates 4 --seed 2 --out c");

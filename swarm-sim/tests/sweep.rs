@@ -81,6 +81,10 @@ fn sweep_is_the_same_on_any_number_of_threads_and_from_shards() {
     }
     done(at, "merge s3 s1 s4 s2 --out all");
     assert!(one == contents(&at.join("all")), "merged shards");
+    // The page is among them, the same that `report` makes; a shard has none.
+    assert_eq!(done(at, "report all"), "page about 6 points in all/report.html\n");
+    assert!(one == contents(&at.join("all")) && one.contains_key("report.html"));
+    assert!(!at.join("s1/report.html").exists());
     let manifest: Value = serde_json::from_slice(&one["manifest.json"]).unwrap();
     assert_eq!(manifest["digest"].as_str().map(str::len), Some(64));
     assert_eq!(manifest["axes"], serde_json::json!(["adversary.share", "paths.guards"]));

@@ -1,46 +1,97 @@
-//! Drawings as SVG. Colours come from the page's style, so that they fit a light and a dark screen.
+//! Drawings as SVG: what they have in common, and their colours, which fit a light and a dark screen.
+
+mod lines;
+mod rows;
 
 use core::fmt::Write as _;
 
-use super::{escape, number};
+use super::text::{escape, number};
 use crate::stats::Interval;
 
+pub(super) use lines::{Across, Band, Frame, LINES_MAX, Line, Place, lines};
+pub(super) use rows::{Row, rows};
+
 const WIDTH: f64 = 720.0;
-/// Room for the names of runs, about 28 letters.
-const NAMES: f64 = 200.0;
-const LEFT: f64 = 70.0;
 const RIGHT: f64 = 24.0;
-const ROW: f64 = 24.0;
-const HEIGHT: f64 = 200.0;
+/// Room for the numbers and the name of the axis below.
 const AXIS: f64 = 40.0;
-const NAME_LETTERS: usize = 28;
+/// About how wide a letter is.
+const LETTER: f64 = 6.6;
 
-/// A run's estimate of a figure.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) value: f64,
-    pub(super) interval: Option<Interval>,
-    pub(super) expected: Option<f64>,
+/// Names of colours with what they are on white, and on black.
+const COLOURS: [(&str, &str, &str); 10] = [
+    ("ink", "#1b1b1b", "#e8e8e8"),
+    ("paper", "#ffffff", "#161616"),
+    ("soft", "#d8d8d8", "#444444"),
+    ("theory", "#a63c00", "#ff9d5c"),
+    ("c0", "#00598c", "#6fc3f5"),
+    ("c1", "#b0480f", "#ff9d5c"),
+    ("c2", "#2d6a1e", "#8fd47a"),
+    ("c3", "#7a3e9d", "#cfa0f0"),
+    ("c4", "#7a6000", "#e3c34d"),
+    ("c5", "#b0124f", "#ff7fa8"),
+];
+
+/// How the parts of a drawing look. Classes `c0` to `c5` set the colour of a line with all that belongs to it.
+const RULES: &str = "\
+svg text{fill:var(--ink);font-family:system-ui,sans-serif;font-size:12px}
+.grid{stroke:var(--soft)}.mark{stroke:currentColor;stroke-width:2;fill:none}.dot{fill:currentColor}
+.band{fill:currentColor;fill-opacity:.18}.hollow{fill:none;stroke:currentColor;stroke-width:1.5}
+.theory{fill:none;stroke:var(--theory);stroke-width:2}
+.c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}";
+
+/// The style of drawings in a page.
+pub(super) fn style() -> String {
+    let set = |dark: bool| {
+        let one = |(name, on_white, on_black): (&str, &str, &str)| {
+            format!("--{name}:{}", if dark { on_black } else { on_white })
+        };
+        COLOURS.map(one).join(";")
+    };
+    format!(
+        ":root{{color-scheme:light dark;{}}}\n@media (prefers-color-scheme:dark){{:root{{{}}}}}\n{RULES}",
+        set(false),
+        set(true)
+    )
 }
 
-/// A place of a curve.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) interval: Option<Interval>,
-}
-
-/// What stands on a drawing, and what is read aloud in its place.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Labels<'a> {
-    /// Unique in the page.
-    pub(super) id: String,
-    pub(super) title: &'a str,
+/// A drawing, and what is read aloud in its place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Drawing {
+    pub(super) title: String,
     pub(super) text: String,
-    /// What the numbers along the axis are.
-    pub(super) axis: &'a str,
+    height: f64,
+    body: String,
+}
+
+fn drawn(drawing: &Drawing, id: &str, attributes: &str, style: &str) -> String {
+    let Drawing { title, text, height, body } = drawing;
+    format!(
+        "<svg {attributes}viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
+         <title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n{style}{body}</svg>\n",
+        escape(title),
+        escape(text)
+    )
+}
+
+/// As a part of a page, which has the style. The id must be unique there.
+pub(super) fn inline(drawing: &Drawing, id: &str) -> String {
+    drawn(drawing, id, "", "")
+}
+
+/// As a file. Programs that draw SVG often know no variables, so colours stand in it.
+pub(super) fn alone(drawing: &Drawing, id: &str) -> String {
+    let mut rules = RULES.to_owned();
+    for (name, on_white, _) in COLOURS {
+        rules = rules.replace(&format!("var(--{name})"), on_white);
+    }
+    let height = drawing.height;
+    let attributes =
+        format!("xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" ");
+    let style = format!(
+        "<style>\n{rules}\n</style>\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
+    );
+    drawn(drawing, id, &attributes, &style)
 }
 
 /// Values to pixels.
@@ -57,10 +108,21 @@ impl Scale {
     }
 }
 
+fn least_and_most(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
+}
+
+/// The part of an interval that is drawn: a share lies between 0 and 1, whatever Student's interval says.
+pub(super) fn within(interval: Interval, unit: &str) -> Interval {
+    if unit != "share" {
+        return interval;
+    }
+    Interval { low: interval.low.clamp(0.0, 1.0), high: interval.high.clamp(0.0, 1.0) }
+}
+
 /// Round values that enclose all others, about five of them, and at least two.
 fn ticks(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let (low, high) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) = least_and_most(values);
     if !(low.is_finite() && high.is_finite()) {
         return vec![0.0, 1.0];
     }
@@ -90,120 +152,28 @@ fn scale(ticks: &[f64], to: (f64, f64)) -> Scale {
     Scale { from: ends, to }
 }
 
-fn open(labels: &Labels<'_>, height: f64) -> String {
-    let (id, title, text) = (&labels.id, escape(labels.title), escape(&labels.text));
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
-         <title id=\"{id}-t\">{title}</title>\n<desc id=\"{id}-d\">{text}</desc>\n"
-    )
-}
-
 /// Lines and numbers along the lower edge.
-fn across(svg: &mut String, ticks: &[f64], scale: &Scale, bottom: f64, axis: &str) {
+fn across(svg: &mut String, ticks: &[f64], scale: &Scale, (top, bottom): (f64, f64), axis: &str) {
     for tick in ticks {
         let x = scale.at(*tick);
         let _ = writeln!(
             svg,
-            "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"4\" y2=\"{bottom:.1}\"/>\
+            "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             bottom + 15.0,
             number(*tick)
         );
     }
-    let (middle, below) = ((scale.to.0 + scale.to.1) / 2.0, bottom + 31.0);
+    axis_name(svg, scale, bottom + 31.0, axis);
+}
+
+fn axis_name(svg: &mut String, scale: &Scale, y: f64, axis: &str) {
+    let middle = (scale.to.0 + scale.to.1) / 2.0;
     let _ = writeln!(
         svg,
-        "<text x=\"{middle:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">{}</text>",
+        "<text x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>",
         escape(axis)
     );
-}
-
-/// The start of a long name.
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= NAME_LETTERS {
-        return name.to_owned();
-    }
-    let start: String = name.chars().take(NAME_LETTERS - 1).collect();
-    start + "…"
-}
-
-/// One row for each run: a dot with its interval, and a diamond where theory says it should be.
-pub(super) fn rows(labels: &Labels<'_>, rows: &[Row]) -> String {
-    let bottom = 8.0 + rows.len() as f64 * ROW;
-    let ends = |row: &Row| {
-        let interval = row.interval.map(|i| [i.low, i.high]).into_iter().flatten();
-        interval.chain([row.value]).chain(row.expected).collect::<Vec<f64>>()
-    };
-    let ticks = ticks(rows.iter().flat_map(ends));
-    let scale = scale(&ticks, (NAMES, WIDTH - RIGHT));
-    let mut svg = open(labels, bottom + AXIS);
-    across(&mut svg, &ticks, &scale, bottom, labels.axis);
-    for (at, row) in rows.iter().enumerate() {
-        let y = 8.0 + (at as f64 + 0.5) * ROW;
-        let name = escape(&shortened(&row.name));
-        let _ = writeln!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>",
-            NAMES - 12.0,
-            y + 4.0
-        );
-        if let Some(Interval { low, high }) = row.interval {
-            let (low, high) = (scale.at(low), scale.at(high));
-            let _ = writeln!(
-                svg,
-                "<path class=\"mark\" d=\"M{low:.1} {y:.1}H{high:.1}M{low:.1} {:.1}v8M{high:.1} {:.1}v8\"/>",
-                y - 4.0,
-                y - 4.0
-            );
-        }
-        let x = scale.at(row.value);
-        let _ = writeln!(svg, "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>");
-        if let Some(expected) = row.expected {
-            let x = scale.at(expected);
-            let _ = writeln!(
-                svg,
-                "<path class=\"theory\" d=\"M{x:.1} {:.1}l7 7l-7 7l-7 -7z\"/>",
-                y - 7.0
-            );
-        }
-    }
-    svg + "</svg>\n"
-}
-
-/// A line in the band of its interval.
-pub(super) fn curve(labels: &Labels<'_>, places: &[Place]) -> String {
-    let bottom = HEIGHT - AXIS;
-    let ends = |place: &Place| {
-        let interval = place.interval.map(|i| [i.low, i.high]).into_iter().flatten();
-        interval.chain([place.y]).collect::<Vec<f64>>()
-    };
-    let x_ticks = ticks(places.iter().map(|place| place.x));
-    let y_ticks = ticks(places.iter().flat_map(ends));
-    let x = scale(&x_ticks, (LEFT, WIDTH - RIGHT));
-    let y = scale(&y_ticks, (bottom, 8.0));
-    let mut svg = open(labels, HEIGHT);
-    across(&mut svg, &x_ticks, &x, bottom, labels.axis);
-    for tick in &y_ticks {
-        let at = y.at(*tick);
-        let _ = writeln!(
-            svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            WIDTH - RIGHT,
-            LEFT - 8.0,
-            at + 4.0,
-            number(*tick)
-        );
-    }
-    let point = |at: f64, value: f64| format!("{:.1},{:.1}", x.at(at), y.at(value));
-    let band = || places.iter().filter_map(|place| Some((place.x, place.interval?)));
-    let there = band().map(|(at, interval)| point(at, interval.high));
-    let back = band().rev().map(|(at, interval)| point(at, interval.low));
-    let band: Vec<String> = there.chain(back).collect();
-    let line: Vec<String> = places.iter().map(|place| point(place.x, place.y)).collect();
-    let _ = writeln!(svg, "<polygon class=\"band\" points=\"{}\"/>", band.join(" "));
-    let _ = writeln!(svg, "<polyline class=\"mark\" points=\"{}\"/>", line.join(" "));
-    svg + "</svg>\n"
 }
 
 #[cfg(test)]
@@ -228,9 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_shortened_between_letters() {
-        assert_eq!(shortened("short"), "short");
-        let long = shortened(&"ñ".repeat(40));
-        assert_eq!(long, "ñ".repeat(27) + "…");
+    fn file_of_its_own_has_every_colour_in_it() {
+        let drawing = Drawing { height: 10.0, ..Drawing::default() };
+        let file = alone(&drawing, "x");
+        assert!(file.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\""));
+        assert!(!file.contains("var(") && file.contains(".c5{color:#b0124f}"), "{file}");
+        assert!(!inline(&drawing, "x").contains("style"));
     }
 }

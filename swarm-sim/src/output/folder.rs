@@ -4,14 +4,17 @@
 //!
 //! - *Nothing lost silently*: a file is replaced only by the same bytes, or, where that was asked for, by a run of the same
 //!   scenario. A folder with results of another scenario is never written to.
+//! - *Results keep their manifest*: the same run again finds the same bytes and leaves the manifest as it was, though its
+//!   own would say another time.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{RESULTS, files};
-use crate::run::{RunConfig, RunReport};
+use super::RESULTS;
+use super::manifest::{MANIFEST, RunManifest};
+use crate::run::RunConfig;
 use crate::scenario::Scenario;
 
 /// What happens to results of the same scenario that stand in the folder.
@@ -49,6 +52,12 @@ pub enum FolderError {
         /// The scenario there.
         scenario: String,
     },
+    /// The folder holds something else's manifest.
+    #[error("{folder} holds a {MANIFEST} that no run wrote, such as a sweep's: give another --out")]
+    NotOfARun {
+        /// The folder.
+        folder: String,
+    },
     /// The folder holds a file of a name that the run needs, with other contents.
     #[error(
         "{folder} holds a {file} that is not of this run, or of other settings: give another --out, or --overwrite"
@@ -59,7 +68,7 @@ pub enum FolderError {
         /// The file's name.
         file: String,
     },
-    /// A page of that name has other contents.
+    /// A page or a plot of that name has other contents.
     #[error("{file} has other contents: give another --out, or --overwrite")]
     OtherPage {
         /// The file.
@@ -87,24 +96,35 @@ impl FolderError {
     }
 }
 
-/// Writes a page, which appears under its name only when it is whole.
-pub fn write_page(file: &Path, text: &str, existing: Existing) -> Result<(), FolderError> {
-    let failed = |source| FolderError::Write { folder: file.display().to_string(), source };
-    match std::fs::read(file) {
-        Ok(there) if there == text.as_bytes() => return Ok(()),
-        Ok(_) if existing == Existing::Keep => {
-            return Err(FolderError::OtherPage { file: file.display().to_string() });
+/// Writes files, or none of them if one would replace another file's contents unasked. Each appears under its name only
+/// when it is whole.
+pub fn write_files(files: &[(PathBuf, String)], existing: Existing) -> Result<(), FolderError> {
+    let failed = |file: &Path, source| {
+        let folder = file.display().to_string();
+        FolderError::Write { folder, source }
+    };
+    for (file, text) in files {
+        match std::fs::read(file) {
+            Ok(there) if existing == Existing::Keep && there != text.as_bytes() => {
+                return Err(FolderError::OtherPage { file: file.display().to_string() });
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(file, error));
+            }
+            Ok(_) | Err(_) => {}
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(_) | Err(_) => {}
     }
-    let name = file.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    files.iter().try_for_each(|(file, text)| write_whole(file, text).map_err(|e| failed(file, e)))
+}
+
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let half = file.with_file_name(format!(".{}.part", name.to_string_lossy()));
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::create_dir_all(folder)?;
     }
-    let written = std::fs::write(&half, text).and_then(|()| std::fs::rename(half, file));
-    written.map_err(failed)
+    std::fs::write(&half, text)?;
+    std::fs::rename(half, file)
 }
 
 /// A folder into which a run may write.
@@ -123,6 +143,7 @@ impl Folder {
         config: &RunConfig,
     ) -> Result<Self, FolderError> {
         let folder = Self { path: path.to_owned(), existing };
+        folder.manifest()?;
         let Some(text) = folder.read(RESULTS)? else { return Ok(folder) };
         let found = serde_json::from_slice::<Value>(&text).unwrap_or_default();
         let (Some(name), Some(engine), Some(seed), Some(replicates)) = (
@@ -150,18 +171,39 @@ impl Folder {
         &self.path
     }
 
-    /// Writes all files of a run, `results.json` last, or none of them if one would replace another file's contents
-    /// unasked. Each appears under its name only when it is whole.
-    pub fn write(&self, report: &RunReport) -> Result<(), FolderError> {
-        let files = files(report).map_err(|source| self.failed(source))?;
+    /// The run's manifest that stands there, if there is one.
+    fn manifest(&self) -> Result<Option<RunManifest>, FolderError> {
+        let Some(bytes) = self.read(MANIFEST)? else { return Ok(None) };
+        let found = RunManifest::parse(&bytes);
+        found.map(Some).ok_or_else(|| FolderError::NotOfARun { folder: self.name() })
+    }
+
+    /// Writes all files of a run and its manifest, or none of them if one would replace another file's contents unasked;
+    /// those that are made from results after them. Each appears under its name only when it is whole.
+    pub fn write(
+        &self,
+        results: &[(String, String)],
+        manifest: &RunManifest,
+        made: &[(String, String)],
+    ) -> Result<(), FolderError> {
+        let there = self.manifest()?;
         if self.existing == Existing::Keep {
-            for (name, text) in &files {
+            if there.as_ref().is_some_and(|there| there.digest != manifest.digest) {
+                return Err(self.other_file(MANIFEST));
+            }
+            for (name, text) in results.iter().chain(made) {
                 if self.read(name)?.is_some_and(|there| there != text.as_bytes()) {
                     return Err(self.other_file(name));
                 }
             }
         }
-        self.replace(&files).map_err(|source| self.failed(source))
+        let written = self.replace(results).and_then(|()| {
+            if there.is_none() || self.existing == Existing::Replace {
+                self.replace(&[(MANIFEST.to_owned(), manifest.to_text())])?;
+            }
+            self.replace(made)
+        });
+        written.map_err(|source| self.failed(source))
     }
 
     fn replace(&self, files: &[(String, String)]) -> io::Result<()> {
@@ -187,7 +229,8 @@ impl Folder {
         self.path.display().to_string()
     }
 
-    fn failed(&self, source: io::Error) -> FolderError {
+    /// The error of a system that refused.
+    pub fn failed(&self, source: io::Error) -> FolderError {
         FolderError::Write { folder: self.name(), source }
     }
 

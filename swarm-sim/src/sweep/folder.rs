@@ -2,7 +2,8 @@
 //!
 //! `manifest.json` says what the folder is of; it stands there from the start, with `"digest": null` until all points
 //! are done. `points/` has one file for each point that is done, which appears under its name when it is whole. At the
-//! end `sweep.csv` gathers them, and `scenario.toml` is the scenario's text. Nothing depends on the clock.
+//! end `sweep.csv` gathers them, `scenario.toml` is the scenario's text, and a whole sweep gets a page. Nothing depends
+//! on the clock.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,11 @@ impl SweepFolder {
         written.map_err(|source| SweepError::Io { path: path.display().to_string(), source })
     }
 
+    /// Writes the page about the sweep, which belongs to the folder as the table does.
+    pub fn write_page(&self, html: &str) -> Result<(), SweepError> {
+        self.write(output::PAGE, html.as_bytes())
+    }
+
     pub(super) fn refused(&self, what: impl Into<String>) -> SweepError {
         SweepError::Folder { folder: self.path.display().to_string(), what: what.into() }
     }
@@ -248,7 +254,7 @@ impl SweepFolder {
     }
 
     /// The scenario and the shard of a folder that is complete.
-    pub(super) fn finished(&self) -> Result<(Manifest, Sweep, Shard), SweepError> {
+    pub(crate) fn finished(&self) -> Result<(Manifest, Sweep, Shard), SweepError> {
         let unfinished =
             |what: &str| SweepError::Merge { what: format!("{} {what}", self.path.display()) };
         let manifest = self.manifest()?.ok_or_else(|| unfinished("holds no sweep"))?;

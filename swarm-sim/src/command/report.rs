@@ -1,0 +1,111 @@
+//! A page about runs or about a sweep.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use swarm_sim::html::{self, Page};
+use swarm_sim::output::PAGE;
+use swarm_sim::output::folder::{Existing, write_files};
+use swarm_sim::results::{Results, ResultsError, Swept};
+
+use super::CommandError;
+
+pub(crate) const HELP: &str = "\
+DIR is a folder that `run`, `sweep` or `merge` wrote; several are shown on one page if all are of `run`. Runs of one
+scenario with other settings stand beside each other under the settings that differ. Of a sweep, each figure is drawn
+over the swept key with the most values that are numbers, with a line for each combination of the others.
+The page is one file without scripts that loads nothing. The same folders give the same bytes.
+
+Example: swarm-sim report runs/churn --plots runs/churn/plots";
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Folders that `run` wrote, shown in this order; or one that `sweep` or `merge` wrote.
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+    /// The page; DIR/report.html unless set, which it must be for several folders. A file of that name with other
+    /// contents is not touched.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// A folder for every drawing as NAME.svg, and for the numbers that it shows as NAME.csv. None are written unless set.
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+    /// Replace files.
+    #[arg(long)]
+    overwrite: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReportError {
+    #[error("say with --out where the page about {count} folders goes")]
+    NoOut { count: usize },
+    #[error("{folder} is a sweep: a page is about one sweep, or about runs")]
+    Mixed { folder: String },
+}
+
+/// What the page is about: the word for it, and how many there are.
+struct Subject {
+    word: &'static str,
+    count: usize,
+    page: Page,
+}
+
+fn subject(folders: &[PathBuf]) -> Result<Subject, CommandError> {
+    let swept = folders.iter().find(|folder| Swept::is_in(folder));
+    if let ([folder], Some(_)) = (folders, swept) {
+        let sweep = Swept::read(folder)?;
+        let page = html::sweep(&sweep);
+        return Ok(Subject { word: "point", count: sweep.manifest.points, page });
+    }
+    if let Some(folder) = swept {
+        return Err(ReportError::Mixed { folder: folder.display().to_string() }.into());
+    }
+    let read = folders.iter().map(|folder| Results::read(folder));
+    let read = read.collect::<Result<Vec<Results>, ResultsError>>()?;
+    Ok(Subject { word: "run", count: read.len(), page: html::runs(&read) })
+}
+
+pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
+    let out = match (asked.out, asked.folders.as_slice()) {
+        (Some(out), _) => out,
+        (None, [folder]) => folder.join(PAGE),
+        (None, folders) => return Err(ReportError::NoOut { count: folders.len() }.into()),
+    };
+    let Subject { word, count, page } = subject(&asked.folders)?;
+    let mut files = match &asked.plots {
+        Some(folder) => plots(folder, &page),
+        None => Vec::new(),
+    };
+    files.push((out.clone(), page.html));
+    let existing = if asked.overwrite { Existing::Replace } else { Existing::Keep };
+    write_files(&files, existing)?;
+    let out = out.display().to_string();
+    let words = format!("{word}s");
+    if asked.json {
+        let mut line = json!({"page": out});
+        line[words.as_str()] = count.into();
+        if let Some(folder) = &asked.plots {
+            line["plots"] = folder.display().to_string().into();
+        }
+        return Ok(format!("{line}\n"));
+    }
+    let word = if count == 1 { word } else { words.as_str() };
+    let drawn = asked.plots.map(|folder| {
+        let (count, folder) = (page.plots.len(), folder.display().to_string());
+        format!("{count} plots in {folder}\n")
+    });
+    Ok(format!("page about {count} {word} in {out}\n{}", drawn.unwrap_or_default()))
+}
+
+fn plots(folder: &Path, page: &Page) -> Vec<(PathBuf, String)> {
+    let file = |name: &str, ending: &str| folder.join(format!("{name}.{ending}"));
+    let both = page.plots.iter().flat_map(|plot| {
+        [(file(&plot.name, "svg"), plot.svg()), (file(&plot.name, "csv"), plot.csv())]
+    });
+    both.collect()
+}

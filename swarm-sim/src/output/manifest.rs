@@ -1,0 +1,123 @@
+//! How a run came about: what `results.json` must not say, as it differs between runs that are the same.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::RunReport;
+
+/// The file that says how a folder's files came about.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Version of the file.
+const FORMAT: u32 = 1;
+
+/// What tells it from the manifest of a sweep.
+const KIND: &str = "run";
+
+/// How a run came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunManifest {
+    /// Version of the file.
+    pub format: u32,
+    /// What it is of: `run`.
+    pub kind: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The engine's name.
+    pub engine: String,
+    /// The seed.
+    pub seed: u64,
+    /// Replicates.
+    pub replicates: u32,
+    /// The digest of all events.
+    pub digest: String,
+    /// The program's version.
+    pub swarm_sim: String,
+    /// Versions of the crates that choose what happens and draw random numbers.
+    pub crates: BTreeMap<String, String>,
+    /// The compiler's version.
+    pub rust: String,
+    /// The source's commit, with `-changed` where files differed from it; `unknown` where it was built outside of a
+    /// repository.
+    pub revision: String,
+    /// Threads.
+    pub threads: usize,
+    /// When the run began, in UTC.
+    pub started: String,
+    /// How long it took, in seconds, without the writing of files.
+    pub seconds: f64,
+}
+
+impl RunManifest {
+    /// Of a run that began at a time and took so long, on so many threads.
+    pub fn of(report: &RunReport, threads: usize, started: SystemTime, took: Duration) -> Self {
+        let since = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let crates = env!("SWARM_SIM_CRATES").split(',').filter_map(|one| one.split_once(' '));
+        Self {
+            format: FORMAT,
+            kind: KIND.to_owned(),
+            scenario: report.scenario.clone(),
+            engine: report.engine.to_owned(),
+            seed: report.seed,
+            replicates: report.replicates,
+            digest: report.digest.to_string(),
+            swarm_sim: env!("CARGO_PKG_VERSION").to_owned(),
+            crates: crates.map(|(name, version)| (name.to_owned(), version.to_owned())).collect(),
+            rust: env!("SWARM_SIM_RUST").to_owned(),
+            revision: env!("SWARM_SIM_REVISION").to_owned(),
+            threads,
+            started: utc(since.as_secs()),
+            seconds: took.as_secs_f64(),
+        }
+    }
+
+    /// Reads what a run wrote; nothing if it was not a run.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|manifest: &Self| manifest.kind == KIND)
+    }
+
+    /// As it stands in the file.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// Seconds since 1970 as RFC 3339 writes them. The date is counted in years that begin in March, so that the day that
+/// some years have more is the last.
+fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // From 1 March of year 0; 400 years have 146097 days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // Months from March on have 31, 30, 31, 30, 31 days, and again: 153 in five.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next;
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_dates_also_around_leap_days() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_767_225_599, "2025-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(seconds), expected);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A whole sweep, read back from its folder.
+
+use std::path::Path;
+
+use super::csv::{cells, number};
+use super::{ResultsError, Setting, cannot_read, invalid};
+use crate::explain::explain;
+use crate::output::METRIC_COLUMNS;
+use crate::stats::Interval;
+use crate::sweep::folder::{MANIFEST, Manifest, SweepFolder, TABLE};
+use crate::sweep::{Axis, Shard};
+
+/// A sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Swept {
+    /// Its folder, as it was given.
+    pub folder: String,
+    /// What the folder says that it is of.
+    pub manifest: Manifest,
+    /// What the scenario is for.
+    pub about: String,
+    /// Its settings; those that are swept have all their values.
+    pub settings: Vec<Setting>,
+    /// What the engine does not simulate.
+    pub leaves_out: Vec<String>,
+    /// What was swept.
+    pub axes: Vec<Axis>,
+    /// The figures, in the order of the table.
+    pub figures: Vec<SweptFigure>,
+}
+
+/// A figure at all points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweptFigure {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// Its rows of the table.
+    pub rows: Vec<SweptRow>,
+}
+
+/// A figure at a point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweptRow {
+    /// The point's number.
+    pub point: u32,
+    /// The point's value of each axis.
+    pub values: Vec<String>,
+    /// The estimate; nothing if nothing was observed.
+    pub value: Option<f64>,
+    /// The interval in `ci_low` and `ci_high`.
+    pub own: Option<Interval>,
+    /// How that was made.
+    pub interval: String,
+    /// The interval in `replicates_low` and `replicates_high`.
+    pub over_replicates: Option<Interval>,
+    /// Observations behind it.
+    pub samples: u64,
+    /// What theory says.
+    pub expected: Option<f64>,
+}
+
+impl SweptRow {
+    /// The 95 % interval that also holds where single trials are correlated, if there is one; else the other.
+    pub fn widest(&self) -> Option<Interval> {
+        self.over_replicates.or(self.own)
+    }
+}
+
+impl Swept {
+    /// Whether a folder holds a sweep, whole or not.
+    pub fn is_in(path: &Path) -> bool {
+        path.join(MANIFEST).is_file() && !path.join(crate::output::RESULTS).exists()
+    }
+
+    /// Reads the folder of a sweep that is whole.
+    pub fn read(path: &Path) -> Result<Self, ResultsError> {
+        let folder = path.display().to_string();
+        let (manifest, sweep, shard) = SweepFolder::new(path).finished()?;
+        if shard != Shard::WHOLE {
+            return Err(ResultsError::Shard { folder, shard: shard.to_string() });
+        }
+        let file = path.join(TABLE);
+        let text = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
+        let explained = explain(&sweep.base);
+        let leaves_out = explained.leaves_out.iter().map(|left| (*left).to_owned()).collect();
+        let mut settings: Vec<Setting> = explained
+            .settings
+            .into_iter()
+            .map(|set| Setting { key: set.key.to_owned(), value: set.value })
+            .collect();
+        for axis in &sweep.axes {
+            let value = format!("{} (swept)", axis.values.join(", "));
+            match settings.iter_mut().find(|set| set.key == axis.key) {
+                Some(set) => set.value = value,
+                None => settings.push(Setting { key: axis.key.clone(), value }),
+            }
+        }
+        let figures = figures(&file, &text, &sweep.axes)?;
+        let about = sweep.base.about;
+        Ok(Self { folder, manifest, about, settings, leaves_out, axes: sweep.axes, figures })
+    }
+}
+
+fn figures(file: &Path, text: &str, axes: &[Axis]) -> Result<Vec<SweptFigure>, ResultsError> {
+    let wrong =
+        |line: usize, expected: &str| invalid(file, format!("line {line}: expected {expected}"));
+    let mut lines = text.lines();
+    let keys = axes.iter().map(|axis| axis.key.clone());
+    let columns = METRIC_COLUMNS.split(',').map(str::to_owned);
+    let columns: Vec<String> =
+        core::iter::once("point".to_owned()).chain(keys).chain(columns).collect();
+    if lines.next().and_then(cells) != Some(columns.clone()) {
+        return Err(wrong(1, &columns.join(",")));
+    }
+    let mut figures: Vec<SweptFigure> = Vec::new();
+    for (line, text) in lines.enumerate() {
+        let (name, unit, row) = row(text, axes.len())
+            .ok_or_else(|| wrong(line + 2, "a point, its values, and a metric's figures"))?;
+        match figures.iter_mut().find(|figure| (&figure.name, &figure.unit) == (&name, &unit)) {
+            Some(figure) => figure.rows.push(row),
+            None => figures.push(SweptFigure { name, unit, rows: vec![row] }),
+        }
+    }
+    Ok(figures)
+}
+
+/// Name, unit and the rest of a line.
+fn row(line: &str, axes: usize) -> Option<(String, String, SweptRow)> {
+    let cells = cells(line)?;
+    let (point, cells) = cells.split_first()?;
+    let (values, cells) = cells.split_at_checked(axes)?;
+    let [
+        name,
+        value,
+        low,
+        high,
+        interval,
+        _,
+        unit,
+        samples,
+        expected,
+        replicates_low,
+        replicates_high,
+    ] = cells
+    else {
+        return None;
+    };
+    let between = |low: &str, high: &str| {
+        let ends = number(low)?.zip(number(high)?);
+        Some(ends.map(|(low, high)| Interval { low, high }))
+    };
+    let row = SweptRow {
+        point: point.parse().ok()?,
+        values: values.to_vec(),
+        value: number(value)?,
+        own: between(low, high)?,
+        interval: interval.clone(),
+        over_replicates: between(replicates_low, replicates_high)?,
+        samples: samples.parse().ok()?,
+        expected: number(expected)?,
+    };
+    Some((name.clone(), unit.clone(), row))
+}

@@ -26,6 +26,7 @@ pub use registry::FORMS;
 pub use sample::{Estimate, SAMPLES_MAX};
 
 use forms::Found;
+pub(crate) use forms::all_of;
 pub(crate) use guards::{any_malicious, guard_set_compromise};
 use sample::Sampler;
 

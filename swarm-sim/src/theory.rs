@@ -16,6 +16,7 @@ mod forms;
 mod guards;
 mod lifetime;
 mod params;
+mod rare;
 mod registry;
 mod sample;
 

@@ -9,15 +9,16 @@ mod deployed;
 mod history;
 mod measure;
 
-pub(crate) use measure::merge;
+pub(crate) use history::{History, Planned};
+pub(crate) use measure::{RING, merge};
 
 use enjambre_protocol::id::Digest;
+use enjambre_protocol::swarm::SwarmState;
 use enjambre_protocol::swarm::invariants::{self, Violation};
 
 use crate::scenario::{Churn, Rules};
 use crate::stream::Streams;
 use crate::trace::Trace;
-use history::History;
 pub(crate) use measure::Measures;
 
 /// Why a history was given up: the protocol's code broke a promise.
@@ -66,25 +67,35 @@ pub(crate) fn run(churn: &Churn, streams: &Streams) -> Result<Outcome, ChurnErro
     for steps in &churn.steps {
         for _ in 0..steps.times {
             let happened = history.happen(steps);
-            let before = history.advance();
-            let step = history.step();
-            match churn.rules {
-                Rules::Ours => {
-                    invariants::check(history.state(), history.nodes(), &churn.params)
-                        .map_err(|violation| ChurnError::Violation { step, violation })?;
-                    if !history.numbers_grow(&before) {
-                        return Err(ChurnError::Number { step });
-                    }
-                }
-                Rules::Deployed => {
-                    if !deployed::holds(history.state(), history.nodes()) {
-                        return Err(ChurnError::Deployed { step });
-                    }
-                }
-            }
-            trace.event(&[&step.to_le_bytes(), &history.encoded_state()]);
+            let before = document(churn, &mut history, &mut trace)?;
             measures.step(&history, &before, happened);
         }
     }
     Ok(Outcome { events: trace.events(), digest: trace.finish(), measures })
+}
+
+/// Makes the next document, holds it against what its rules promise, and notes it. Returns the swarms of the one before.
+pub(crate) fn document(
+    churn: &Churn,
+    history: &mut History<'_>,
+    trace: &mut Trace,
+) -> Result<SwarmState, ChurnError> {
+    let before = history.advance();
+    let step = history.step();
+    match churn.rules {
+        Rules::Ours => {
+            invariants::check(history.state(), history.nodes(), &churn.params)
+                .map_err(|violation| ChurnError::Violation { step, violation })?;
+            if !history.numbers_grow(&before) {
+                return Err(ChurnError::Number { step });
+            }
+        }
+        Rules::Deployed => {
+            if !deployed::holds(history.state(), history.nodes()) {
+                return Err(ChurnError::Deployed { step });
+            }
+        }
+    }
+    trace.event(&[&step.to_le_bytes(), &history.encoded_state()]);
+    Ok(before)
 }

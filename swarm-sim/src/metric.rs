@@ -122,6 +122,15 @@ impl Metric {
         self
     }
 
+    /// Moves the interval's ends by what else is known of the figure.
+    #[must_use]
+    pub(crate) fn with_ends(mut self, moved: impl Fn(Interval) -> Interval) -> Self {
+        if let Some(Interval { low, high }) = self.interval().map(moved) {
+            (self.ci_low, self.ci_high) = (Some(low), Some(high));
+        }
+        self
+    }
+
     /// Adds what theory says.
     #[must_use]
     pub(crate) const fn with_expected(mut self, expected: f64) -> Self {

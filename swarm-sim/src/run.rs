@@ -13,6 +13,7 @@ use crate::onion::{self, OnionSimError};
 use crate::paths::{self, PathsError};
 use crate::scenario::{Engine, Scenario};
 use crate::stream::Streams;
+use crate::swarms;
 use crate::trace::run_digest;
 
 /// How a scenario is run.
@@ -76,7 +77,7 @@ pub struct RunError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Of the churn engine.
+    /// Of the churn engine, and of the histories that make maps of swarms.
     #[error(transparent)]
     Churn(#[from] ChurnError),
     /// Of the onion engine.
@@ -133,6 +134,15 @@ pub fn run_watched(
             let events = outcomes.iter().map(|o| o.events).sum();
             let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
             (digests, events, paths::merge(spec, &measures))
+        }
+        Engine::Swarms(spec) => {
+            let outcomes = spread(config, |replicate| swarms::run(spec, &streams(replicate)));
+            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
+            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
+            let events = outcomes.iter().map(|o| o.events).sum();
+            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
+            let (metrics, table) = swarms::merge(spec, &measures);
+            (digests, events, (metrics, table, Vec::new()))
         }
     };
     Ok(RunReport {

@@ -8,6 +8,7 @@ mod built_in;
 mod error;
 mod file;
 mod paths;
+mod swarms;
 mod value;
 
 use core::time::Duration;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use error::ScenarioError;
+pub use swarms::{Maps, Part, Swarms};
 pub use value::Share;
 
 use enjambre_protocol::swarm::SwarmParams;
@@ -41,6 +43,8 @@ pub enum Engine {
     Onion(Onion),
     /// Guards and whole paths over months.
     Paths(Paths),
+    /// Maps of swarms, and rare events on them.
+    Swarms(Swarms),
 }
 
 impl Engine {
@@ -50,6 +54,7 @@ impl Engine {
             Self::Churn(_) => "churn",
             Self::Onion(_) => "onion",
             Self::Paths(_) => "paths",
+            Self::Swarms(_) => "swarms",
         }
     }
 }

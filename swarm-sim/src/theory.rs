@@ -16,6 +16,7 @@ mod forms;
 mod guards;
 mod lifetime;
 mod params;
+mod rare;
 mod registry;
 mod sample;
 
@@ -26,6 +27,7 @@ pub use registry::FORMS;
 pub use sample::{Estimate, SAMPLES_MAX};
 
 use forms::Found;
+pub(crate) use forms::all_of;
 pub(crate) use guards::{any_malicious, guard_set_compromise};
 use sample::Sampler;
 

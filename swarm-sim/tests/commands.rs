@@ -85,7 +85,9 @@ fn scenarios_are_listed_one_a_line() {
         (code, names),
         (
             Some(0),
-            ["churn", "churn-deployed", "guards", "onion", "paths"].map(Value::from).to_vec()
+            ["churn", "churn-deployed", "guards", "onion", "paths", "swarm-rules", "swarm-size"]
+                .map(Value::from)
+                .to_vec()
         )
     );
 }

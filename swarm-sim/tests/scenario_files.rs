@@ -152,6 +152,34 @@ fn nodes_that_come_and_go_need_times_that_a_run_can_end_with() {
     }
 }
 
+#[test]
+fn impossible_maps_of_swarms_are_refused_with_line_and_key() {
+    let (size, rules) = ("swarm-size", "swarm-rules");
+    refused(size, "size = 7\n", "size = 0\n", "swarms.size", "from 1 to 1000");
+    refused(size, "size = 7\n", "size = \"7\"\n", "swarms.size", "whole number");
+    refused(size, "nodes = 2520", "nodes = 3", "network.nodes", "from 4 to 10000");
+    refused_on(size, "nodes = 2520", "nodes = 6", "size = 7", "no more than network.nodes");
+    refused_on(size, "size = 7\n", "", "rules =", "fixed swarms need a size");
+    refused_on(size, "\"fixed\"", "\"ours\"", "size = 7", "choose sizes themselves");
+    refused(size, "\"fixed\"", "\"other\"", "swarms.rules", "unknown variant `other`");
+    refused_on(size, "nodes = 2520", "nodes = 2520\nfamilies = 3", "families", "know no history");
+    refused_on(size, "nodes = 2520", "nodes = 2520\nsubnets = 3", "subnets", "know no history");
+    refused_on(rules, "\"ours\"", "\"fixed\"\nsize = 5", "[history]", "know no history");
+    refused(size, "samples = 2000", "samples = 0", "samples", "from 1 to 1000000");
+    refused(size, "share = \"10 %\"", "share = \"10\"", "adversary.share", "a share from");
+    refused(size, "share = \"10 %\"", "count = 2521", "adversary.count", "no more than");
+    refused_on(size, "[adversary]", "[adversary]\ncount = 3", "count = 3", "not both");
+    refused_on(size, "share = \"30 %\"", "", "[burst]", "expected share or count");
+    refused(rules, "start = 40", "start = 201", "history.start", "no more than network.nodes");
+    refused_on(rules, "join = 4 ", "", "start = 40", "needs join");
+    refused_on(rules, "start = 40", "", "join = 4", "needs start");
+    refused_on(rules, "turnover = 2", "", "documents =", "documents need a turnover");
+    refused_on(rules, "documents = 150", "", "turnover =", "a turnover needs documents");
+    refused(rules, "turnover = 2", "turnover = 201", "history.turnover", "no more than");
+    refused_on(rules, "documents = 150", "documents = 600000", "turnover =", "1000000 nodes");
+    refused(rules, "turnover =", "turn =", "history.turn", "unknown field `turn`");
+}
+
 /// As `refused`, where another line than the changed one is to blame.
 fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
     let error = refusal(name, from, to);
@@ -183,7 +211,7 @@ fn unknown_name_is_answered_with_those_that_exist() {
     let error = Scenario::load("garlic").map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no scenario is called garlic: give a file, or one of churn, churn-deployed, guards, onion, paths"
+        "no scenario is called garlic: give a file, or one of churn, churn-deployed, guards, onion, paths, swarm-rules, swarm-size"
     );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");

@@ -125,6 +125,7 @@ fn estimate_is_the_same_on_any_number_of_threads() {
         "erlang-delay hops=3 quantile=0.5",
         "poisson-mix-entropy rho=2 view=departure",
         "loss-within size=3 fail_rate=0.01 repair_rate=1 time=5",
+        "swarm-capture nodes=2000 malicious=20 size=7 at_least=5",
     ] {
         let estimate = |threads: u32, seed: u32| {
             let (code, mut found) =
@@ -182,6 +183,88 @@ fn weighted_estimates_of_rare_losses_are_unbiased() {
         assert!((mean - exact).abs() < 4.0 * error, "{line}: {mean}, {exact} by {error}");
         assert!(error < 0.01 * exact && (355..=397).contains(&covered), "{line}: {covered}");
     }
+}
+
+/// Metrics whose estimates are weighted where they are tiny, at probabilities from 1e-4 down to 1e-39.
+const TINY: &[&str] = &[
+    "swarm-capture nodes=2000 malicious=20 size=7 at_least=4",
+    "swarm-capture nodes=2000 malicious=20 size=7 at_least=5",
+    "swarm-capture nodes=2000 malicious=20 size=7 at_least=7",
+    "swarm-capture nodes=1000000 malicious=300000 size=300 at_least=200",
+    "quorum-capture nodes=60 malicious=15 size=20 at_least=14",
+    "quorum-capture nodes=40 malicious=20 size=20 at_least=18",
+    "burst-loss nodes=300 lost_share=0.05 size=6",
+    "burst-loss nodes=2000 lost_share=0.02 size=7",
+    "swarm-availability size=7 availability=0.01 at_least=4",
+    "swarm-availability size=60 availability=0.6 at_least=55",
+    "path-all-hops nodes=2000 malicious=20 hops=3",
+    "path-all-hops nodes=2000 malicious=20 hops=6",
+    "loss-without-repair size=6 mean_life=100 time=2",
+    "loss-without-repair size=1 mean_life=1 time=0.00000001",
+    "loss-without-repair size=100 mean_life=10 time=8",
+];
+
+fn query(line: &str) -> Query {
+    let (name, words) = line.split_once(' ').unwrap();
+    let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    Query::parse(name, &words).unwrap()
+}
+
+#[test]
+fn weighted_estimates_of_tiny_probabilities_are_unbiased_and_honest() {
+    let one = std::num::NonZeroUsize::MIN;
+    for line in TINY {
+        let query = query(line);
+        let exact = query.values()[0];
+        assert!(exact > 0.0 && exact < 1e-4, "{line}: {exact}");
+        let found: Vec<_> = (0..200).map(|seed| query.estimate(1000, seed, one).unwrap()).collect();
+        let covered = found.iter().filter(|f| f.ci_low <= exact && exact <= f.ci_high).count();
+        let values: Vec<f64> = found.iter().map(|f| f.estimate / exact).collect();
+        let mean = values.iter().sum::<f64>() / 200.0;
+        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+        let error = squares.sqrt() / 200.0;
+        // Five standard errors of the mean of all seeds; 95 % of 200 are 190, with a standard deviation of 3.1.
+        assert!((mean - 1.0).abs() < 5.0 * error, "{line}: {mean} ± {error}");
+        assert!(covered >= 175, "{line}: {covered}");
+        // 200 000 samples in all have a relative error below 1.5 %, so that a bias of 8 % would show.
+        assert!(error < 0.015, "{line}: {error}");
+        let wide = found.iter().filter(|f| f.ci_high - f.ci_low > exact).count();
+        assert!(wide < 20 && found.iter().all(|f| f.ci_low < f.ci_high), "{line}: {wide}");
+    }
+}
+
+#[test]
+fn few_samples_of_a_tiny_probability_feign_no_certainty() {
+    let one = std::num::NonZeroUsize::MIN;
+    for line in TINY {
+        let query = query(line);
+        let exact = query.values()[0];
+        for samples in [2, 3, 10] {
+            let found = (0..200).map(|seed| query.estimate(samples, seed, one).unwrap());
+            let found: Vec<_> = found.collect();
+            assert!(found.iter().all(|f| 0.0 <= f.ci_low && f.ci_low < f.ci_high), "{line}");
+            let covered = found.iter().filter(|f| f.ci_low <= exact && exact <= f.ci_high).count();
+            assert!(covered >= 175, "{line}, {samples} samples: {covered}");
+        }
+    }
+}
+
+#[test]
+fn estimate_is_weighted_only_where_the_closed_form_is_tiny() {
+    let one = std::num::NonZeroUsize::MIN;
+    // Shares are whole numbers of hits.
+    for line in [
+        "swarm-capture nodes=60 malicious=20 size=7 at_least=4",
+        "burst-loss nodes=90 lost_share=0.2 size=5",
+    ] {
+        let found = query(line).estimate(5000, 1, one).unwrap().estimate * 5000.0;
+        assert!(found > 0.0 && (found - found.round()).abs() < 1e-9, "{line}: {found}");
+    }
+    // What cannot be is never hit: the interval is that of no hit among 5000.
+    let found = query("path-all-hops nodes=60 malicious=2 hops=3").estimate(5000, 1, one).unwrap();
+    assert_eq!((found.estimate, found.ci_low), (0.0, 0.0));
+    // 1 − 0.025^(1/5000).
+    assert!((found.ci_high / 7.375e-4 - 1.0).abs() < 1e-3, "{found:?}");
 }
 
 /// A 95 % interval that is right holds the value for 950 of 1000 seeds, with a standard deviation of 7.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use enjambre_protocol::crypto;
 use enjambre_protocol::id::{NodeId, StoreId, SwarmId};
 use enjambre_protocol::swarm::{
-    Configuration, Member, Progress, Readiness, Statement, Statements, StorageNode, SwarmState,
-    read_quorum, transition,
+    Configuration, Member, Phase, Progress, Readiness, Statement, Statements, StorageNode,
+    SwarmState, read_quorum, transition,
 };
 use enjambre_protocol::time::Timestamp;
 use enjambre_protocol::wire;
@@ -25,6 +25,13 @@ pub(crate) struct Happened {
     pub(crate) joined: u64,
     pub(crate) left: u64,
     pub(crate) emptied: u64,
+}
+
+/// A swarm once nothing is in hand, with those of its members that are active.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) swarm: SwarmId,
+    pub(crate) members: Vec<NodeId>,
 }
 
 /// A network that has come to some step.
@@ -77,6 +84,21 @@ impl<'a> History<'a> {
 
     pub(crate) const fn state(&self) -> &SwarmState {
         &self.state
+    }
+
+    pub(crate) fn active(&self) -> BTreeSet<NodeId> {
+        self.nodes.iter().map(|node| node.node).collect()
+    }
+
+    /// All swarms but those that dissolve, by id.
+    pub(crate) fn planned(&self, active: &BTreeSet<NodeId>) -> Vec<Planned> {
+        let lasting = self.state.configurations.iter().filter(|c| c.phase != Phase::Dissolving);
+        let planned = lasting.map(|configuration| {
+            let members = configuration.planned().iter().map(|member| member.node);
+            let members = members.filter(|node| active.contains(node)).collect();
+            Planned { swarm: configuration.swarm, members }
+        });
+        planned.collect()
     }
 
     /// Whether the rules know read quorums, so that a loss shows in a configuration.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use enjambre_protocol::id::{NodeId, SwarmId};
 use enjambre_protocol::swarm::{Member, Phase, SwarmState, arc_of, majority};
 
-use super::history::{Happened, History};
+use super::history::{Happened, History, Planned};
 use crate::metric::{Metric, Share, Table};
 use crate::stats::{self, hypergeometric_tail};
 
 /// Points of the ring.
-const RING: f64 = 18_446_744_073_709_551_616.0;
+pub(crate) const RING: f64 = 18_446_744_073_709_551_616.0;
 
 const COLUMNS: &[&str] = &[
     "replicate",
@@ -75,13 +75,11 @@ impl Measures {
     /// Takes note of the step that `history` has come to.
     pub(crate) fn step(&mut self, history: &History<'_>, before: &SwarmState, happened: Happened) {
         let state = history.state();
-        let active: BTreeSet<NodeId> = history.nodes().iter().map(|node| node.node).collect();
+        let active = history.active();
         let malicious = active.iter().filter(|node| history.is_malicious(node)).count() as u64;
         let (mut sizes, mut captured, mut exposed) = (Vec::new(), 0, 0);
         let mut exposed_expected = 0.0;
-        for configuration in state.configurations.iter().filter(|c| c.phase != Phase::Dissolving) {
-            let members = configuration.planned().iter().map(|member| member.node);
-            let members: Vec<NodeId> = members.filter(|node| active.contains(node)).collect();
+        for Planned { members, .. } in history.planned(&active) {
             let hostile = members.iter().filter(|node| history.is_malicious(node)).count();
             let needed = majority(members.len());
             captured += u64::from(hostile >= needed);

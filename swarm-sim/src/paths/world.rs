@@ -193,7 +193,7 @@ impl<'a> World<'a> {
             if !place.is_up() {
                 continue;
             }
-            self.listed.push(candidate.clone());
+            self.listed.push(*candidate);
             self.listed_places.push(index);
             if let Some(members) = self.members.get_mut(group as usize) {
                 members.push(index);

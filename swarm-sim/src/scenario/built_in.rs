@@ -16,6 +16,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "guards", text: include_str!("../../scenarios/guards.toml") },
     BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
     BuiltIn { name: "paths", text: include_str!("../../scenarios/paths.toml") },
+    BuiltIn { name: "swarm-rules", text: include_str!("../../scenarios/swarm-rules.toml") },
+    BuiltIn { name: "swarm-size", text: include_str!("../../scenarios/swarm-size.toml") },
 ];
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::error::Fault;
 use super::paths::{PathsFile, paths};
+use super::swarms::{SwarmsFile as MapsFile, swarms};
 use super::value::{Bytes, Count, Delay, Period, Shape};
 use super::{
     Churn, Clients, Engine, Failures, Latency, Links, Network, Onion, Rules, Scenario, Share, Steps,
@@ -43,6 +44,7 @@ pub(super) enum EngineName {
     Churn,
     Onion,
     Paths,
+    Swarms,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +220,15 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
             Ok(Scenario {
                 name: name(&file.name)?,
                 engine: Engine::Paths(paths(&file)?),
+                about: file.about,
+                replicates: file.replicates.0,
+            })
+        }
+        EngineName::Swarms => {
+            let file: MapsFile = toml::from_str(text)?;
+            Ok(Scenario {
+                name: name(&file.name)?,
+                engine: Engine::Swarms(swarms(&file)?),
                 about: file.about,
                 replicates: file.replicates.0,
             })

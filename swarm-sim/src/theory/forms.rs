@@ -42,7 +42,7 @@ fn urn_for(args: &Args, what: &str, count: u64) -> Result<(u64, u64), String> {
 }
 
 /// Probability that `draws` different ones of `nodes` are all among `marked`.
-fn all_of(nodes: u64, marked: u64, draws: u64) -> f64 {
+pub(crate) fn all_of(nodes: u64, marked: u64, draws: u64) -> f64 {
     if draws > marked {
         return 0.0;
     }

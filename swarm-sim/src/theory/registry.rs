@@ -1,7 +1,7 @@
 //! The list of all metrics with a closed form.
 
 use super::sample::{self, Sampler};
-use super::{Form, Kind, Param, forms, guards, lifetime};
+use super::{Form, Kind, Param, forms, guards, lifetime, rare};
 
 const fn param(name: &'static str, kind: Kind) -> Param {
     Param { name, kind, default: None }
@@ -46,7 +46,7 @@ pub const FORMS: &[Form] = &[
         formula: "product of (c-i)/(n-i), i from 0 to hops-1",
         source: URN,
         evaluate: forms::path_all_hops,
-        sampler: Some(Sampler::Share(sample::path_all_hops)),
+        sampler: Some(Sampler::Tail(sample::path_all_hops, rare::path_all_hops)),
     },
     Form {
         name: "path-any-hop",
@@ -266,7 +266,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k >= at_least of C(c,k) C(n-c,size-k) / C(n,size), cut below a relative 1e-17",
         source: "hypergeometric tail; terms after Loader, 2000",
         evaluate: forms::capture,
-        sampler: Some(Sampler::Share(sample::capture)),
+        sampler: Some(Sampler::Tail(sample::capture, rare::capture)),
     },
     Form {
         name: "quorum-capture",
@@ -276,7 +276,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k >= at_least of C(c,k) C(n-c,size-k) / C(n,size), cut below a relative 1e-17",
         source: "hypergeometric tail; terms after Loader, 2000",
         evaluate: forms::capture,
-        sampler: Some(Sampler::Share(sample::capture)),
+        sampler: Some(Sampler::Tail(sample::capture, rare::capture)),
     },
     Form {
         name: "burst-loss",
@@ -286,7 +286,7 @@ pub const FORMS: &[Form] = &[
         formula: "product of (d-i)/(n-i), i from 0 to size-1, d = n lost_share to the nearest whole number, halves up",
         source: URN,
         evaluate: forms::burst_loss,
-        sampler: Some(Sampler::Share(sample::burst_loss)),
+        sampler: Some(Sampler::Tail(sample::burst_loss, rare::burst_loss)),
     },
     Form {
         name: "swarm-availability",
@@ -296,7 +296,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k >= at_least of C(size,k) a^k (1-a)^(size-k), cut below a relative 1e-17",
         source: "binomial tail; terms after Loader, 2000",
         evaluate: forms::swarm_availability,
-        sampler: Some(Sampler::Share(sample::swarm_availability)),
+        sampler: Some(Sampler::Tail(sample::swarm_availability, rare::swarm_availability)),
     },
     Form {
         name: "mttdl",
@@ -337,7 +337,7 @@ pub const FORMS: &[Form] = &[
         formula: "(1 - exp(-time/mean_life))^size",
         source: "independent exponential lives; Barlow, Proschan, 1975",
         evaluate: forms::loss_without_repair,
-        sampler: Some(Sampler::Share(sample::loss_without_repair)),
+        sampler: Some(Sampler::Tail(sample::loss_without_repair, rare::loss_without_repair)),
     },
     Form {
         name: "wilson",

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::params::Args;
+use super::rare::{Members, RARE, Weights};
 use super::{Query, TheoryError, forms};
 use crate::stats;
 use crate::stream::{Entity, Stream, Streams};
@@ -30,6 +31,8 @@ const WARM_UP: f64 = 40.0;
 pub(super) enum Sampler {
     /// A probability, as the share of hits.
     Share(fn(&Args, &mut Stream) -> bool),
+    /// A probability, as the share of hits, or as the mean of weights where it is tiny.
+    Tail(fn(&Args, &mut Stream) -> bool, fn(&Args) -> Members),
     /// A mean.
     Mean(fn(&Args, &mut Stream) -> f64),
     /// A probability, as the mean of weights.
@@ -38,6 +41,16 @@ pub(super) enum Sampler {
     Quantile(fn(&Args, &mut Stream) -> f64),
     /// Leaving messages of runs of a mix.
     Mix,
+}
+
+impl Sampler {
+    /// What serves for this value of the closed form. An impossible event has no weights; nobody hits it.
+    fn serving(self, value: f64) -> Self {
+        match self {
+            Self::Tail(draw, _) if value <= 0.0 || value >= RARE => Self::Share(draw),
+            other => other,
+        }
+    }
 }
 
 /// An estimate with its 95 % interval.
@@ -63,8 +76,34 @@ struct Block {
     kept: Vec<f64>,
 }
 
+impl Block {
+    /// Adds the `n`-th value.
+    fn add(&mut self, n: u64, value: f64) {
+        let difference = value - self.mean;
+        self.mean += difference / n as f64;
+        self.squares += difference * (value - self.mean);
+    }
+
+    /// All blocks' values as one's.
+    fn pooled(blocks: &[Self]) -> Weights {
+        let mut all = Weights { samples: 0, mean: 0.0, squares: 0.0 };
+        for block in blocks {
+            let (n, more) = (all.samples as f64, block.samples as f64);
+            let difference = block.mean - all.mean;
+            all.squares += block.squares + difference * difference * n * more / (n + more);
+            all.samples += block.samples;
+            all.mean += difference * more / (n + more);
+        }
+        all
+    }
+}
+
 impl Query {
     /// Samples the quantity; an error where it cannot be sampled, or not with so many samples.
+    ///
+    /// A probability of enough marked members (`swarm-capture`, `quorum-capture`, `burst-loss`, `swarm-availability`,
+    /// `path-all-hops`, `loss-without-repair`) whose closed form lies between 0 and 1e-4 is the mean of weights
+    /// (importance sampling, unbiased); the closed form decides on that, and on nothing else. `loss-within` always is.
     pub fn estimate(
         &self,
         samples: u64,
@@ -88,6 +127,7 @@ impl Query {
         if matches!(sampler, Sampler::Mix) && self.args.real("rho") > 1e5 {
             return Err(wrong("rho cannot be above 1e5 where it is sampled"));
         }
+        let sampler = sampler.serving(self.values.first().copied().unwrap_or(0.0));
         let sizes = sizes(sampler, samples);
         let streams = Streams::new(seed, self.form().name, 0);
         let run = |at: u64| {
@@ -154,12 +194,11 @@ fn block_of(sampler: Sampler, args: &Args, stream: &mut Stream, samples: u64) ->
         }
         Sampler::Quantile(draw) => block.kept = (0..samples).map(|_| draw(args, stream)).collect(),
         Sampler::Mean(draw) | Sampler::Weight(draw) => {
-            for n in 1..=samples {
-                let value = draw(args, stream);
-                let difference = value - block.mean;
-                block.mean += difference / n as f64;
-                block.squares += difference * (value - block.mean);
-            }
+            (1..=samples).for_each(|n| block.add(n, draw(args, stream)));
+        }
+        Sampler::Tail(_, members) => {
+            let members = members(args);
+            (1..=samples).for_each(|n| block.add(n, members.weight(stream)));
         }
         Sampler::Mix => block.mean = mix(args, stream, samples),
     }
@@ -184,18 +223,16 @@ fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Es
             })
         }
         Sampler::Mean(_) | Sampler::Weight(_) => {
-            let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
-            for block in &blocks {
-                let more = block.samples as f64;
-                let difference = block.mean - mean;
-                squares += block.squares + difference * difference * n * more / (n + more);
-                n += more;
-                mean += difference * more / n;
-            }
+            let Weights { mean, squares, .. } = Block::pooled(&blocks);
             let half = stats::student_half(squares, samples);
             let low = mean - half;
             let low = if matches!(sampler, Sampler::Weight(_)) { low.max(0.0) } else { low };
             (mean, low, mean + half)
+        }
+        Sampler::Tail(_, members) => {
+            let weights = Block::pooled(&blocks);
+            let (low, high) = members(args).interval(&weights);
+            (weights.mean, low, high)
         }
         Sampler::Mix => {
             let total: f64 = blocks.iter().map(|block| block.mean * block.samples as f64).sum();

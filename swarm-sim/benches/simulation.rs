@@ -59,10 +59,11 @@ fn paths(criterion: &mut Criterion) {
 fn node(number: u64) -> StorageNode {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    let [low, high, ..] = number.to_le_bytes();
     StorageNode {
         node: NodeId::from_bytes(bytes),
         store: StoreId::from_bytes([1; 16]),
-        prefix: storage_prefix(Some([10, (number >> 8) as u8, number as u8, 1].into())),
+        prefix: storage_prefix(Some([10, high, low, 1].into())),
         family: None,
         listed: 1,
     }

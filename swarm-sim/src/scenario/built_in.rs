@@ -13,9 +13,16 @@ pub struct BuiltIn {
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "churn", text: include_str!("../../scenarios/churn.toml") },
     BuiltIn { name: "churn-deployed", text: include_str!("../../scenarios/churn-deployed.toml") },
+    BuiltIn {
+        name: "deployed-or-ours",
+        text: include_str!("../../scenarios/deployed-or-ours.toml"),
+    },
+    BuiltIn { name: "guard-count", text: include_str!("../../scenarios/guard-count.toml") },
+    BuiltIn { name: "guard-life", text: include_str!("../../scenarios/guard-life.toml") },
     BuiltIn { name: "guards", text: include_str!("../../scenarios/guards.toml") },
     BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
     BuiltIn { name: "paths", text: include_str!("../../scenarios/paths.toml") },
+    BuiltIn { name: "quickstart", text: include_str!("../../scenarios/quickstart.toml") },
     BuiltIn { name: "swarm-rules", text: include_str!("../../scenarios/swarm-rules.toml") },
     BuiltIn { name: "swarm-size", text: include_str!("../../scenarios/swarm-size.toml") },
 ];

@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo devnet test durability hostile lint bench fuzz sim docs
+.PHONY: help setup build demo devnet test durability hostile coverage lint bench fuzz sim docs
 
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 DEVNET ?= target/devnet
@@ -34,6 +34,9 @@ durability: setup ## 20 power cuts of every process; a build of the node without
 hostile: setup ## 100 000 hostile requests to a running node; `make test` sends 20 000
 	cargo build --locked --release --workspace --bins --tests
 	ENJAMBRE_HOSTILE_COUNT=100000 cargo test --locked --release --workspace --test hostile
+
+coverage: setup ## how often the simulator's 95 % intervals hold the true value, over 1000 seeds
+	cargo test --locked --release -p swarm-sim --test coverage -- --ignored --nocapture
 
 lint: setup ## format, clippy, dependency rule, documentation, licences
 	@deploy/dev/lint.sh

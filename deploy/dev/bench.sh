@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmarks: the protocol on one core beside its primitives, the two sets of primitives beside
-# each other, a member on its database, then load on a private network of real processes. Arguments
+# each other, a member on its database, the simulator, then load on a private network of real processes. Arguments
 # go to the load command, for example --json or --seconds 20.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,4 +13,5 @@ for bench in onion primitives; do
   cargo bench --profile release "${selection[@]}" --bench "$bench" -- --quiet
 done
 cargo bench --profile release "${selection[@]}" --bench member
+cargo bench --profile release "${selection[@]}" --bench simulation
 exec "${CARGO_TARGET_DIR:-target}/release/examples/load" "$@"

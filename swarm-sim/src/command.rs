@@ -1,6 +1,8 @@
 //! What each action does; and how one ends without its result.
 
 pub(crate) mod compare;
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
 mod progress;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -65,6 +67,9 @@ pub(crate) enum CommandError {
     Compare(#[from] CompareError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[cfg(feature = "parquet")]
+    #[error(transparent)]
+    Parquet(#[from] swarm_sim::parquet::ParquetError),
     #[error("{count} figures differ: {names}")]
     Figures { count: usize, names: String, table: String },
     #[error(transparent)]
@@ -83,6 +88,8 @@ impl CommandError {
             Self::Folder(error) => error.kind(),
             Self::Sweep(error) => sweep_kind(error),
             Self::Results(error) => error.kind(),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(error) => error.kind(),
             Self::Compare(_) => "comparison",
             Self::Report(_) => "usage",
             Self::Figures { .. } => "difference",
@@ -97,6 +104,8 @@ impl CommandError {
         match self {
             Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) | Self::Report(_) => 2,
             Self::Folder(error) if error.is_refusal() => 2,
+            #[cfg(feature = "parquet")]
+            Self::Parquet(error) if error.is_refusal() => 2,
             Self::Sweep(error) if error.is_refusal() => 2,
             Self::Results(error) if error.is_refusal() => 2,
             _ => 1,

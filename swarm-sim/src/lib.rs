@@ -34,6 +34,8 @@ pub mod metric;
 pub mod net;
 pub mod onion;
 pub mod output;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod paths;
 pub mod population;
 pub mod queue;

@@ -77,6 +77,20 @@ enum Action {
         #[command(flatten)]
         asked: ReportArgs,
     },
+    /// Write the tables of a run or a sweep as Parquet files, beside the CSV files.
+    #[cfg(feature = "parquet")]
+    #[command(after_help = "Example: swarm-sim parquet runs/churn-1")]
+    Parquet {
+        /// Folders that `run`, `sweep` or `merge` wrote.
+        #[arg(value_name = "DIR", required = true)]
+        folders: Vec<PathBuf>,
+        /// Replace files of other tables.
+        #[arg(long)]
+        overwrite: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare two runs figure by figure; exit code 1 if one differs by more than its interval allows.
     #[command(after_help = command::compare::HELP)]
     Compare {
@@ -159,6 +173,8 @@ fn main() -> ExitCode {
         | Action::VerifyDeterminism { which } => which.json,
         Action::Analytic { query } | Action::Estimate { query, .. } => query.json,
         Action::Report { asked } => asked.json,
+        #[cfg(feature = "parquet")]
+        Action::Parquet { json, .. } => *json,
         Action::Explain { json, .. }
         | Action::Merge { json, .. }
         | Action::Compare { json, .. } => *json,
@@ -227,6 +243,11 @@ fn execute(action: Action) -> Result<String, CommandError> {
         }
         Action::Merge { shards, out, json } => command::sweep::merge(&shards, &out, json),
         Action::Report { asked } => command::report::report(asked),
+        #[cfg(feature = "parquet")]
+        Action::Parquet { folders, overwrite, json } => {
+            let existing = if overwrite { Existing::Replace } else { Existing::Keep };
+            command::parquet::parquet(&folders, existing, json)
+        }
         Action::Compare { a, b, json } => command::compare::compare(&a, &b, json),
         Action::Explain { scenario, json } => command::scenarios::explain(&scenario, json),
         Action::Scenarios { json } => command::scenarios::list(json),

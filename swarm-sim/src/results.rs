@@ -3,7 +3,7 @@
 //! `results.json` says what was run and what was found. Tables whose first columns are `replicate` and `step` are series
 //! over time, `curves.csv` has shares of clients over time. Nothing else in a run's folder is looked at.
 
-mod csv;
+pub(crate) mod csv;
 mod swept;
 mod tables;
 

@@ -98,14 +98,17 @@ impl FolderError {
 
 /// Writes files, or none of them if one would replace another file's contents unasked. Each appears under its name only
 /// when it is whole.
-pub fn write_files(files: &[(PathBuf, String)], existing: Existing) -> Result<(), FolderError> {
+pub fn write_files<T: AsRef<[u8]>>(
+    files: &[(PathBuf, T)],
+    existing: Existing,
+) -> Result<(), FolderError> {
     let failed = |file: &Path, source| {
         let folder = file.display().to_string();
         FolderError::Write { folder, source }
     };
     for (file, text) in files {
         match std::fs::read(file) {
-            Ok(there) if existing == Existing::Keep && there != text.as_bytes() => {
+            Ok(there) if existing == Existing::Keep && there != text.as_ref() => {
                 return Err(FolderError::OtherPage { file: file.display().to_string() });
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -117,7 +120,7 @@ pub fn write_files(files: &[(PathBuf, String)], existing: Existing) -> Result<()
     files.iter().try_for_each(|(file, text)| write_whole(file, text).map_err(|e| failed(file, e)))
 }
 
-fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+fn write_whole(file: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
     let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let half = file.with_file_name(format!(".{}.part", name.to_string_lossy()));
     if let Some(folder) = file.parent() {

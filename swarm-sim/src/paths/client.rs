@@ -1,5 +1,7 @@
 //! One client over months: it asks its contacts' swarms again and again, and its guards come and go.
 
+use std::collections::BTreeSet;
+
 use enjambre_protocol::swarm::{Point, point};
 
 use super::world::World;
@@ -47,7 +49,7 @@ pub(super) struct Record {
     pub(super) requests: u64,
     /// Requests for which too few nodes were listed.
     pub(super) unserved: u64,
-    /// Guards in use at one time or another, counted again when chosen again.
+    /// Different guards that were in use at one time or another.
     pub(super) guards: u64,
     /// Requests whose guard was malicious.
     pub(super) guard_malicious: u64,
@@ -178,23 +180,21 @@ pub(super) enum Change {
     Swarms,
 }
 
-/// Guards in use, to see who is new among them.
+/// All guards that were ever in use, by number.
 #[derive(Debug, Default)]
-struct Guards(Vec<u32>);
+struct Guards(BTreeSet<u32>);
 
 impl Guards {
     fn look(&mut self, chooser: &impl Chooser, world: &World<'_>, record: &mut Record, now: u64) {
-        let mut there = Vec::with_capacity(self.0.len());
         let mut is_malicious = false;
         chooser.guards_in_use(world, &mut |node| {
-            there.push(world.number(node));
+            self.0.insert(world.number(node));
             is_malicious |= world.is_malicious(node);
         });
-        record.guards += there.iter().filter(|node| !self.0.contains(node)).count() as u64;
+        record.guards = self.0.len() as u64;
         if is_malicious {
             record.first_guard.get_or_insert(now - record.began);
         }
-        self.0 = there;
     }
 }
 

@@ -110,8 +110,9 @@ impl Sampler {
     }
 
     fn is_kept(&self, node: u32, world: &World<'_>) -> bool {
-        let kept = self.guards.iter().chain(&self.layer).find(|kept| kept.node == node);
-        kept.is_some_and(|kept| kept.number == world.number(node))
+        // A node that is gone may be kept from the same place.
+        let mut kept = self.guards.iter().chain(&self.layer).filter(|kept| kept.node == node);
+        kept.any(|kept| kept.number == world.number(node))
     }
 
     /// Draws by weight among all that are listed, allowed and not kept.

@@ -2,7 +2,7 @@
 
 /// The cells of a line; `None` if quotes are not as they should be. A line break inside of quotes is not known here: no
 /// file of the simulator has one.
-pub(super) fn cells(line: &str) -> Option<Vec<String>> {
+pub(crate) fn cells(line: &str) -> Option<Vec<String>> {
     let mut cells = Vec::new();
     let mut rest = line;
     loop {

@@ -1,0 +1,238 @@
+//! Tables as Parquet files beside the CSV files of a run or a sweep: the same columns with the same names, typed.
+//!
+//! Words are UTF-8 strings, counts and times in whole units are unsigned 64-bit numbers, all else doubles; an empty cell is
+//! null. A column's type follows from its name, never from what a run found, so that files of many runs fit together.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::errors::ParquetError as Inner;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::schema::types::Type;
+
+use crate::output::folder::{Existing, FolderError, write_files};
+use crate::results::csv::cells;
+
+/// Why tables were not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParquetError {
+    /// There is no table in the folder.
+    #[error(
+        "{folder} holds no table of a run or a sweep: give the folder that `run`, `sweep` or `merge` wrote"
+    )]
+    NoTable {
+        /// The folder.
+        folder: String,
+    },
+    /// A table is not as the simulator writes it.
+    #[error("{file} is not as this version writes it: {what}")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// The system refused to read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file or folder.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The library failed.
+    #[error("cannot make {file}: {source}")]
+    Make {
+        /// The file.
+        file: String,
+        /// Why.
+        source: Inner,
+    },
+    /// A file was not written.
+    #[error(transparent)]
+    Write(#[from] FolderError),
+}
+
+impl ParquetError {
+    /// Whether the caller can correct it by naming another folder.
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoTable { .. } | Self::Invalid { .. } => true,
+            Self::Write(error) => error.is_refusal(),
+            _ => false,
+        }
+    }
+
+    /// The kind that scripts read.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Make { .. } => "write",
+            Self::Write(error) => error.kind(),
+            _ => "folder",
+        }
+    }
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Words,
+    Counts,
+    Numbers,
+}
+
+/// Columns of words, and of numbers with fractions; axes of a sweep are words too, and all others are counts.
+const WORDS: [&str; 5] = ["metric", "curve", "interval", "independent", "unit"];
+const NUMBERS: [&str; 8] = [
+    "value",
+    "ci_low",
+    "ci_high",
+    "expected",
+    "replicates_low",
+    "replicates_high",
+    "share",
+    "time",
+];
+
+/// The first columns of the simulator's tables.
+const FIRST: [&str; 4] = ["metric", "curve", "replicate", "point"];
+
+/// The kinds of a table's columns; nothing for a file that is no table of the simulator.
+fn kinds(columns: &[String]) -> Option<Vec<Kind>> {
+    let first = columns.first()?;
+    if !FIRST.contains(&first.as_str()) {
+        return None;
+    }
+    // A sweep's axes stand between the point's number and the metric's name.
+    let axes = if first == "point" { columns.iter().position(|c| c == "metric")? } else { 0 };
+    let kind = |(at, column): (usize, &String)| match column.as_str() {
+        _ if (1..axes).contains(&at) => Kind::Words,
+        word if WORDS.contains(&word) => Kind::Words,
+        number if NUMBERS.contains(&number) => Kind::Numbers,
+        _ => Kind::Counts,
+    };
+    Some(columns.iter().enumerate().map(kind).collect())
+}
+
+/// Writes a Parquet file beside each table of a folder, and gives their names. What another run wrote is replaced only
+/// where that was asked for.
+pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, ParquetError> {
+    let unread = |source| ParquetError::Read { file: folder.display().to_string(), source };
+    let mut tables = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unread)? {
+        let path = entry.map_err(unread)?.path();
+        if path.extension().is_some_and(|ending| ending == "csv") {
+            tables.push(path);
+        }
+    }
+    tables.sort();
+    let mut written = Vec::new();
+    for table in tables {
+        let text = std::fs::read_to_string(&table)
+            .map_err(|source| ParquetError::Read { file: table.display().to_string(), source })?;
+        let Some(bytes) = converted(&table, &text)? else { continue };
+        written.push((table.with_extension("parquet"), bytes));
+    }
+    if written.is_empty() {
+        return Err(ParquetError::NoTable { folder: folder.display().to_string() });
+    }
+    write_files(&written, existing)?;
+    Ok(written.into_iter().map(|(file, _)| file).collect())
+}
+
+/// A table as a Parquet file; nothing if it is none of the simulator's.
+fn converted(file: &Path, text: &str) -> Result<Option<Vec<u8>>, ParquetError> {
+    let mut lines = text.lines();
+    let columns = cells(lines.next().unwrap_or_default()).unwrap_or_default();
+    let Some(kinds) = kinds(&columns) else { return Ok(None) };
+    let invalid = |what: String| ParquetError::Invalid { file: file.display().to_string(), what };
+    let mut rows = Vec::new();
+    for (line, text) in lines.enumerate() {
+        let row = cells(text).filter(|row| row.len() == columns.len());
+        rows.push(row.ok_or_else(|| {
+            invalid(format!("line {}: expected {} cells", line + 2, columns.len()))
+        })?);
+    }
+    let made = |source| ParquetError::Make { file: file.display().to_string(), source };
+    let schema = schema(&columns, &kinds).map_err(made)?;
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let mut bytes = Vec::new();
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).map_err(made)?;
+    let mut group = writer.next_row_group().map_err(made)?;
+    for (at, kind) in kinds.iter().enumerate() {
+        let cells = || rows.iter().map(|row| row[at].as_str());
+        let Some(column) = group.next_column().map_err(made)? else { break };
+        let wrong = write_column(column, *kind, cells).map_err(made)?;
+        if let Some(row) = wrong {
+            let name = &columns[at];
+            return Err(invalid(format!("line {}: {name} is no number", row + 2)));
+        }
+    }
+    group.close().map_err(made)?;
+    writer.close().map_err(made)?;
+    Ok(Some(bytes))
+}
+
+fn schema(columns: &[String], kinds: &[Kind]) -> Result<Arc<Type>, Inner> {
+    let field = |(name, kind): (&String, &Kind)| {
+        let build = |physical| {
+            Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL)
+        };
+        let field = match kind {
+            Kind::Words => build(Physical::BYTE_ARRAY)
+                .with_converted_type(ConvertedType::UTF8)
+                .with_logical_type(Some(LogicalType::String)),
+            Kind::Counts => build(Physical::INT64)
+                .with_converted_type(ConvertedType::UINT_64)
+                .with_logical_type(Some(LogicalType::integer(64, false))),
+            Kind::Numbers => build(Physical::DOUBLE),
+        };
+        field.build().map(Arc::new)
+    };
+    let fields: Result<Vec<_>, Inner> = columns.iter().zip(kinds).map(field).collect();
+    Type::group_type_builder("table").with_fields(fields?).build().map(Arc::new)
+}
+
+/// Writes a column; gives the row whose cell is no number, if there is one.
+fn write_column<'a, I: Iterator<Item = &'a str>>(
+    mut column: SerializedColumnWriter<'_>,
+    kind: Kind,
+    cells: impl Fn() -> I,
+) -> Result<Option<usize>, Inner> {
+    let levels: Vec<i16> = cells().map(|cell| i16::from(!cell.is_empty())).collect();
+    let filled = || cells().enumerate().filter(|(_, cell)| !cell.is_empty());
+    let wrong = match kind {
+        Kind::Words => {
+            let values: Vec<ByteArray> = filled().map(|(_, cell)| cell.into()).collect();
+            column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None)?;
+            None
+        }
+        Kind::Counts => {
+            let read = |cell: &str| cell.parse::<u64>().ok().map(u64::cast_signed);
+            let values: Vec<i64> = filled().filter_map(|(_, cell)| read(cell)).collect();
+            let wrong = filled().find(|(_, cell)| read(cell).is_none());
+            if wrong.is_none() {
+                column.typed::<Int64Type>().write_batch(&values, Some(&levels), None)?;
+            }
+            wrong
+        }
+        Kind::Numbers => {
+            let read = |cell: &str| cell.parse::<f64>().ok().filter(|value| value.is_finite());
+            let values: Vec<f64> = filled().filter_map(|(_, cell)| read(cell)).collect();
+            let wrong = filled().find(|(_, cell)| read(cell).is_none());
+            if wrong.is_none() {
+                column.typed::<DoubleType>().write_batch(&values, Some(&levels), None)?;
+            }
+            wrong
+        }
+    };
+    column.close()?;
+    Ok(wrong.map(|(row, _)| row))
+}

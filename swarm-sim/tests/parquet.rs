@@ -1,0 +1,123 @@
+//! Parquet files, read back by the library and held against the CSV files.
+#![cfg(feature = "parquet")]
+#![allow(clippy::unwrap_used)]
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
+
+fn said(folder: &Path, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
+    command.args(line.split_whitespace()).current_dir(folder).output().unwrap()
+}
+
+fn done(folder: &Path, line: &str) -> String {
+    let output = said(folder, line);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A field as a CSV file has it, with a letter for its type.
+fn cell(field: &Field) -> (char, String) {
+    match field {
+        Field::Null => ('-', String::new()),
+        Field::Str(text) => ('w', text.clone()),
+        Field::ULong(count) => ('c', count.to_string()),
+        Field::Double(value) => ('n', value.to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Holds every cell of a Parquet file against the CSV file beside it, and gives the types of each column that occur.
+fn types(folder: &Path, table: &str) -> Vec<(String, String)> {
+    let csv = std::fs::read_to_string(folder.join(format!("{table}.csv"))).unwrap();
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let file = File::open(folder.join(format!("{table}.parquet"))).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let mut types = vec![String::new(); names.len()];
+    let mut count = 0;
+    for row in reader.get_row_iter(None).unwrap() {
+        let row = row.unwrap();
+        let cells: Vec<&str> = lines.next().unwrap().split(',').collect();
+        assert_eq!(cells.len(), names.len());
+        for (at, (name, field)) in row.get_column_iter().enumerate() {
+            let (kind, text) = cell(field);
+            assert_eq!((name.as_str(), text.as_str()), (names[at], cells[at]), "row {count}");
+            if kind != '-' && !types[at].contains(kind) {
+                types[at].push(kind);
+            }
+        }
+        count += 1;
+    }
+    assert!(lines.next().is_none() && count > 0);
+    names.into_iter().map(str::to_owned).zip(types).collect()
+}
+
+#[test]
+fn every_table_of_runs_and_sweeps_is_there_with_types_that_follow_from_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run quickstart --replicates 2 --out run");
+    std::fs::write(folder.join("small.toml"), SMALL).unwrap();
+    done(folder, "sweep small.toml --out sweep");
+    let out = done(folder, "parquet run sweep");
+    assert_eq!(out.lines().count(), 4, "{out}");
+    let metrics = types(&folder.join("run"), "metrics");
+    let kind = |name: &str| metrics.iter().find(|(column, _)| column == name).unwrap().1.as_str();
+    assert_eq!((kind("metric"), kind("samples"), kind("value")), ("w", "c", "n"));
+    assert!(types(&folder.join("run"), "clients").iter().all(|(_, kind)| kind == "c"));
+    types(&folder.join("run"), "curves");
+    let swept = types(&folder.join("sweep"), "sweep");
+    assert_eq!(
+        swept[..2],
+        [("point", "c"), ("paths.guards", "w")].map(|(n, k)| (n.to_owned(), k.to_owned()))
+    );
+}
+
+const SMALL: &str = r#"
+version = 1
+engine = "paths"
+name = "small"
+about = "a sweep that ends soon"
+replicates = 2
+span = "20 d"
+network = { nodes = 100 }
+adversary = { owns = "nodes", share = "10 %" }
+clients = { count = 5, contacts = 2, every = "1 d" }
+paths = { selection = "sampler" }
+sweep = { "paths.guards" = [1, 2] }
+"#;
+
+#[test]
+fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    std::fs::write(folder.join("empty/other.csv"), "a,b\n1,2\n").unwrap();
+    let refused = |line: &str, part: &str| {
+        let output = said(folder, line);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(part) && error.lines().count() == 1, "{error}");
+    };
+    refused("parquet empty", "holds no table of a run or a sweep");
+    done(folder, "run churn --replicates 1 --out run");
+    done(folder, "parquet run");
+    done(folder, "parquet run");
+    std::fs::write(folder.join("run/steps.parquet"), "mine").unwrap();
+    std::fs::remove_file(folder.join("run/metrics.parquet")).unwrap();
+    refused("parquet run", "steps.parquet has other contents");
+    assert!(!folder.join("run/metrics.parquet").exists());
+    done(folder, "parquet run --overwrite");
+    let metrics = std::fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
+    std::fs::write(folder.join("run/metrics.csv"), metrics.replacen(",none,", ",x,none,", 1))
+        .unwrap();
+    refused("parquet run --overwrite", "expected 11 cells");
+    let broken = metrics.lines().next().unwrap().to_owned() + "\nm,word,,,none,none,u,1,,,\n";
+    std::fs::write(folder.join("run/metrics.csv"), broken).unwrap();
+    refused("parquet run --overwrite", "line 2: value is no number");
+}

@@ -36,7 +36,7 @@ body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 table{border-collapse:collapse;font-size:.875rem}th,td{border-bottom:1px solid var(--soft);padding:.2rem .6rem;text-align:left;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.d{font-family:monospace;overflow-wrap:anywhere;min-width:16ch}
 .scroll{overflow-x:auto}figure{margin:1.5rem 0}figcaption{font-size:.875rem}svg{width:100%;height:auto}
-h3 small{font-weight:normal}dt{font-weight:bold}dd{margin:0 0 .4rem 1.5rem}summary{font-size:.875rem}";
+h3 small{font-weight:normal}th[scope=row]{min-width:5rem}dt{font-weight:bold}dd{margin:0 0 .4rem 1.5rem}summary{font-size:.875rem}";
 
 /// The page up to its title.
 fn opened(title: &str) -> String {
@@ -63,6 +63,7 @@ replicates' means; ranks of the sample for quantiles; Kaplan-Meier's for times t
 counts, extremes and single replicates.</dd>
 <dt>expected</dt><dd>What theory says in a formula, for those figures that have one. <code>swarm-sim explain</code> prints the formulas.</dd>
 <dt>p5, p50, p95, p99 in a name</dt><dd>Quantiles: so many percent of the sample lie at or below the value.</dd>
+<dt>share, ms, d</dt><dd>Units: a share is a part of 1, so that 0.05 are 5 %; ms are milliseconds, d are days. Other units are what is counted.</dd>
 <dt>samples</dt><dd>Observations behind the figure: requests, clients, steps or replicates, by figure.</dd>
 <dt>engine</dt><dd>The part of the simulator that ran: <code>churn</code> goes from one directory document to the next (each is a step),
 <code>onion</code> sends packets in virtual time, <code>paths</code> follows clients over months.</dd>

@@ -214,7 +214,7 @@ impl Results {
             replicates: read.replicates,
             events: read.events,
             digest: read.digest,
-            figures: read.metrics.into_values().collect(),
+            figures: tables::in_order(read.metrics.into_values().collect(), files),
             series: tables::series(path, files)?,
             curves: tables::curves(path, files)?,
         })

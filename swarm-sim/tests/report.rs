@@ -72,6 +72,7 @@ fn page_shows_every_figure_with_its_source_and_what_was_assumed() {
     let folder = folder.path();
     done(folder, "run churn --replicates 2 --seed 5 --out a");
     assert_eq!(done(folder, "report a --out pages/a.html"), "page about 1 run in pages/a.html\n");
+    done(folder, "report a --plots plots");
     let page = read(folder, "pages/a.html");
     let results: Value = serde_json::from_str(&read(folder, "a/results.json")).unwrap();
     for key in ["scenario", "digest", "version", "about"] {
@@ -105,6 +106,24 @@ fn page_shows_every_figure_with_its_source_and_what_was_assumed() {
     let mean = (nodes[0] + nodes[1]) / 2.0;
     let words = page.split("Mean of nodes: ").nth(1).unwrap().split("</desc>").next().unwrap();
     assert!(words.ends_with(&format!(", {mean} at step {last}.")), "{words}");
+    // It is drawn too: the last place is the last step, which is none of each third from the first on.
+    let first = columns.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    let steps = last.parse::<u32>().unwrap() - first.parse::<u32>().unwrap();
+    assert!(page.contains("one place in 3 is drawn, and the last") && steps % 3 != 0);
+    let drawn = read(folder, "plots/steps-nodes.csv");
+    let start = format!("churn,{last},{mean},");
+    assert!(drawn.lines().last().unwrap().starts_with(&start), "{drawn}");
+    let drawing = page.split("<title id=\"steps-nodes-t\">").nth(1).unwrap();
+    let line = drawing.split("<polyline").nth(1).unwrap().split("\"/>").next().unwrap();
+    assert_eq!(
+        line.split(' ').filter(|word| word.contains(',')).count(),
+        drawn.lines().count() - 1
+    );
+    // Figures stand in the order of the table.
+    let table = read(folder, "a/metrics.csv");
+    let order = table.lines().skip(1).map(|line| line.split(',').next().unwrap());
+    let places = order.map(|name| page.find(&format!("<h3>{name} <small>")).unwrap());
+    assert!(places.is_sorted());
 }
 
 #[test]

@@ -17,7 +17,10 @@ struct Subject<'a> {
     name: String,
     /// What the numbers are.
     title: &'a str,
-    x: &'a str,
+    /// Unit of time.
+    unit: &'a str,
+    /// What stands below and beside the drawing.
+    x: String,
     y: &'a str,
     /// Where they come from.
     source: String,
@@ -58,7 +61,8 @@ pub(super) fn curves(page: &mut String, plots: &mut Plots, runs: &[Results], nam
         let subject = Subject {
             name: format!("curve-{name}"),
             title: name,
-            x: unit,
+            unit,
+            x: format!("time since the client began ({unit})"),
             y: "share of clients",
             source: format!(
                 "{CURVES}, rows with curve {name}: columns time, share, ci_low and ci_high"
@@ -97,7 +101,8 @@ pub(super) fn series(page: &mut String, plots: &mut Plots, runs: &[Results], nam
         let subject = Subject {
             name: format!("{}-{column}", file.trim_end_matches(".csv")),
             title: column,
-            x: "step",
+            unit: "step",
+            x: "step".to_owned(),
             y: column,
             source: format!("{file}, columns step and {column}"),
             of: "Mean",
@@ -163,7 +168,7 @@ fn drawn(page: &mut String, plots: &mut Plots, subject: &Subject<'_>, whole: Vec
     let shown: Vec<Line> = whole.into_iter().map(thin).collect();
     let frame = Frame {
         across: &Across::Numbers(Vec::new()),
-        x: subject.x,
+        x: &subject.x,
         y: subject.y,
         heights: Frame::heights(&shown, subject.y),
         band: Band::Filled,
@@ -201,10 +206,10 @@ fn said(subject: &Subject<'_>, line: &Line, of: usize) -> String {
     let most = line.places.iter().fold(*first, higher);
     let name = if of > 1 { format!("{}: ", line.name) } else { String::new() };
     let at = |place: &Place| {
-        if subject.x == "step" {
+        if subject.unit == "step" {
             format!("{} at step {}", number(place.y), number(place.x))
         } else {
-            format!("{} at {} {}", number(place.y), number(place.x), subject.x)
+            format!("{} at {} {}", number(place.y), number(place.x), subject.unit)
         }
     };
     format!("{name}{}, at most {}, {}.", at(first), at(&most), at(last))

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::csv::{cells, number};
-use super::{ResultsError, cannot_read, invalid};
+use super::{Figure, ResultsError, cannot_read, invalid};
 use crate::stats::Interval;
 
 /// The first columns of a table that is a series.
 const SERIES_COLUMNS: [&str; 2] = ["replicate", "step"];
+
+/// The file with the figures, one a line.
+const METRICS: &str = "metrics.csv";
 
 /// The file with shares of clients over time.
 pub const CURVES: &str = "curves.csv";
@@ -62,6 +65,15 @@ pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, ResultsErr
         }
     }
     Ok(files)
+}
+
+/// Figures in the order of `metrics.csv`, which is the engine's; those that are not there by name behind them.
+pub(super) fn in_order(mut figures: Vec<Figure>, files: &BTreeMap<String, String>) -> Vec<Figure> {
+    let table = files.get(METRICS).map(String::as_str).unwrap_or_default();
+    let names: Vec<&str> = table.lines().filter_map(|line| line.split(',').next()).collect();
+    let place = |figure: &Figure| names.iter().position(|name| *name == figure.name);
+    figures.sort_by_key(|figure| place(figure).unwrap_or(usize::MAX));
+    figures
 }
 
 /// The series among files.

@@ -134,13 +134,13 @@ fn frame_across(svg: &mut String, frame: &Frame<'_>, lines: &[Line], bottom: f64
             let (low, high) = least_and_most(at.chain(marked.iter().copied()));
             let padded = if frame.band == Band::Bars { (high - low) * 0.06 } else { 0.0 };
             let own = Scale { from: (low - padded, high + padded), to };
-            if low < high && !marked.is_empty() && have_room(marked, &own) {
-                across(svg, marked, &own, (TOP, bottom), frame.x);
-                return (own, AXIS);
-            }
-            let round = ticks([low - padded, high + padded].into_iter());
-            let scale = scale(&round, to);
-            across(svg, &round, &scale, (TOP, bottom), frame.x);
+            let round = ticks([low, high].into_iter());
+            let scale = if low < high { own } else { scale(&round, to) };
+            let is_inside = |tick: &f64| scale.from.0 <= *tick && *tick <= scale.from.1;
+            let inside: Vec<f64> = round.into_iter().filter(is_inside).collect();
+            let marks = !marked.is_empty() && have_room(marked, &scale);
+            let ticks = if marks { marked } else { &inside };
+            across(svg, ticks, &scale, (TOP, bottom), frame.x);
             (scale, AXIS)
         }
         Across::Names(names) => {

@@ -34,7 +34,7 @@ impl Found {
     /// The mean weight.
     pub(crate) fn estimate(&self) -> f64 {
         let of = |(samples, swarms): (&u64, u32)| *samples as f64 / f64::from(swarms);
-        let inverse: f64 = self.struck.iter().zip(1..).map(of).sum();
+        let inverse = self.struck.iter().zip(1..).map(of).fold(0.0, |sum, share| sum + share);
         self.sum * (inverse / self.samples().max(1) as f64)
     }
 }
@@ -203,6 +203,8 @@ mod tests {
         for (groups, outside, event, marked) in [
             (&[(3, 4), (5, 3), (7, 2)][..], 3, Event::Majority, 9),
             (&[(2, 5), (4, 4)], 0, Event::All, 11),
+            // One swarm of its size: the nodes that it leaves to the others are none like it.
+            (&[(3, 1), (9, 2)], 3, Event::Majority, 10),
             (&[(5, 6), (6, 3)], 4, Event::NoMajorityLeft, 14),
         ] {
             let map = map(groups, outside);
@@ -255,7 +257,7 @@ mod tests {
         }
         // Too few marks for any swarm: nothing is drawn, and the estimate is zero.
         let none = Union::new(&map(&[(7, 9)], 0), Event::All, 6).draw(10, &mut stream(4));
-        assert_eq!((none.estimate(), none.samples()), (0.0, 0));
+        assert_eq!((none.estimate().to_bits(), none.samples()), (0, 0));
     }
 
     #[test]

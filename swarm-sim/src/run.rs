@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use enjambre_protocol::id::Digest;
 
 use crate::churn::{self, ChurnError};
+use crate::disclosure::{self, DisclosureError};
 use crate::explain::{Explanation, explain};
 use crate::metric::{Curve, Metric, Table};
 use crate::onion::{self, OnionSimError};
@@ -85,6 +86,9 @@ pub enum EngineError {
     /// Of the paths engine.
     #[error(transparent)]
     Paths(#[from] PathsError),
+    /// Of the disclosure engine.
+    #[error(transparent)]
+    Disclosure(#[from] DisclosureError),
 }
 
 /// Runs a scenario.
@@ -123,6 +127,11 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
             let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
             (digests, events, paths::merge(spec, &measures))
         }
+        Engine::Disclosure(spec) => {
+            let found = disclosure::run(spec, &scenario.name, config);
+            let found = found.map_err(|(at, error)| failed((at, error.into())))?;
+            (found.digests, found.events, (found.metrics, found.table, found.curves))
+        }
     };
     Ok(RunReport {
         scenario: scenario.name.clone(),
@@ -145,7 +154,7 @@ struct Slot<T, E> {
 }
 
 /// Runs all replicates and gives their outcomes in their order, or the first failure by that order.
-fn spread<T: Send, E: Send>(
+pub(crate) fn spread<T: Send, E: Send>(
     config: &RunConfig,
     one: impl Fn(u32) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, (u32, E)> {

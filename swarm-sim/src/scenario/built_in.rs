@@ -13,6 +13,7 @@ pub struct BuiltIn {
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "churn", text: include_str!("../../scenarios/churn.toml") },
     BuiltIn { name: "churn-deployed", text: include_str!("../../scenarios/churn-deployed.toml") },
+    BuiltIn { name: "disclosure", text: include_str!("../../scenarios/disclosure.toml") },
     BuiltIn { name: "guards", text: include_str!("../../scenarios/guards.toml") },
     BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
     BuiltIn { name: "paths", text: include_str!("../../scenarios/paths.toml") },

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
 
+use super::disclosure::{DisclosureFile, disclosure};
 use super::error::Fault;
 use super::paths::{PathsFile, paths};
 use super::value::{Bytes, Count, Delay, Period, Shape};
@@ -43,6 +44,7 @@ pub(super) enum EngineName {
     Churn,
     Onion,
     Paths,
+    Disclosure,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +220,15 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
             Ok(Scenario {
                 name: name(&file.name)?,
                 engine: Engine::Paths(paths(&file)?),
+                about: file.about,
+                replicates: file.replicates.0,
+            })
+        }
+        EngineName::Disclosure => {
+            let file: DisclosureFile = toml::from_str(text)?;
+            Ok(Scenario {
+                name: name(&file.name)?,
+                engine: Engine::Disclosure(disclosure(&file)?),
                 about: file.about,
                 replicates: file.replicates.0,
             })

@@ -32,8 +32,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Engine::Disclosure(world) = scenario.engine else { return Err("another engine".into()) };
     let config = RunConfig { seed: 1, replicates: 2, threads: NonZeroUsize::MIN };
     let plug_in = |b: &Briefing| Box::new(Counter(vec![0.0; b.candidates as usize])) as Box<_>;
-    let found = swarm_sim::disclosure::run_against(&world, "counter", &config, &plug_in);
-    let found = found.map_err(|(replicate, error)| format!("replicate {replicate}: {error}"))?;
+    let found = swarm_sim::disclosure::run_against(&world, "counter", &config, &plug_in)?;
     let median = found.metric("messages_to_identified_p50").and_then(|metric| metric.value);
     println!("messages until half of the targets are identified: {median:?}");
     Ok(())

@@ -79,7 +79,7 @@ pub struct Vantage {
     pub presence: bool,
     /// Nodes that serve as first and last of paths.
     pub ends: Option<Ends>,
-    /// A program that tells which of the watched stores might be the target's.
+    /// A program that tells which of the watched stores might be the target's, in rounds in which it is seen to send.
     pub matching: Option<Matching>,
 }
 

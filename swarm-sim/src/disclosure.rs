@@ -51,6 +51,16 @@ pub enum DisclosureError {
     },
 }
 
+/// A run that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("replicate {replicate}: {source}")]
+pub struct GivenUp {
+    /// The first replicate that failed.
+    pub replicate: u32,
+    /// Why.
+    pub source: DisclosureError,
+}
+
 /// What runs against an adversary found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disclosed {
@@ -77,14 +87,13 @@ impl Disclosed {
 pub type Factory<'a> = &'a (dyn Fn(&Briefing) -> Box<dyn Adversary> + Sync);
 
 /// Runs a scenario's world against the adversaries that `factory` makes, one for each target, instead of the one that it
-/// names. `name` keys the random streams: under one name the same happens, whoever looks. The error has the first
-/// replicate that failed.
+/// names. `name` keys the random streams: under one name the same happens, whoever looks.
 pub fn run_against(
     disclosure: &Disclosure,
     name: &str,
     config: &RunConfig,
     factory: Factory<'_>,
-) -> Result<Disclosed, (u32, DisclosureError)> {
+) -> Result<Disclosed, GivenUp> {
     simulate(disclosure, name, config, factory, None)
 }
 
@@ -93,7 +102,7 @@ pub(crate) fn run(
     disclosure: &Disclosure,
     name: &str,
     config: &RunConfig,
-) -> Result<Disclosed, (u32, DisclosureError)> {
+) -> Result<Disclosed, GivenUp> {
     let factory = |briefing: &Briefing| disclosure.adversary.plug_in(briefing);
     simulate(disclosure, name, config, &factory, Some(Theory::of(disclosure)))
 }
@@ -104,7 +113,7 @@ fn simulate(
     config: &RunConfig,
     factory: Factory<'_>,
     theory: Option<Theory<'_>>,
-) -> Result<Disclosed, (u32, DisclosureError)> {
+) -> Result<Disclosed, GivenUp> {
     let one = |replicate| {
         let streams = Streams::new(config.seed, name, replicate);
         let (mut trace, mut measures) = (Trace::new(), Measures::default());
@@ -116,7 +125,8 @@ fn simulate(
         }
         Ok((trace.finish(), measures))
     };
-    let outcomes = spread(config, one)?;
+    let outcomes =
+        spread(config, one).map_err(|(replicate, source)| GivenUp { replicate, source })?;
     let (digests, measures): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
     let events = measures.iter().flat_map(|m| &m.targets).map(|t| u64::from(t.watched)).sum();
     let (metrics, table, curves) = measure::merge(disclosure, theory, &measures);

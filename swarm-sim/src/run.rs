@@ -129,7 +129,7 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
         }
         Engine::Disclosure(spec) => {
             let found = disclosure::run(spec, &scenario.name, config);
-            let found = found.map_err(|(at, error)| failed((at, error.into())))?;
+            let found = found.map_err(|e| failed((e.replicate, e.source.into())))?;
             (found.digests, found.events, (found.metrics, found.table, found.curves))
         }
     };

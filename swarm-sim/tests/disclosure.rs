@@ -4,11 +4,13 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
-use swarm_sim::adversary::{Adversary, Briefing, Observation, Posterior, Sends, Stores, Vantage};
-use swarm_sim::disclosure::{Disclosed, DisclosureError, run_against};
+use swarm_sim::adversary::{
+    Adversary, Briefing, Matching, Observation, Posterior, Sends, Stores, Vantage,
+};
+use swarm_sim::disclosure::{Disclosed, DisclosureError, GivenUp, run_against};
 use swarm_sim::metric::Metric;
 use swarm_sim::run::{RunConfig, RunReport, run};
-use swarm_sim::scenario::{Disclosure, Engine, Scenario};
+use swarm_sim::scenario::{Disclosure, Engine, Scenario, Share};
 use swarm_sim::theory::Query;
 
 #[path = "../examples/adversary.rs"]
@@ -255,7 +257,9 @@ impl Adversary for Recorder {
     fn observe(&mut self, seen: &Observation<'_>) {
         let Observation { sent, stores, online, followed, .. } = *seen;
         let mailboxes = stores.map(|stores| stores.mailboxes);
-        self.shown.lock().unwrap().push(format!("{sent:?} {mailboxes:?} {online:?} {followed:?}"));
+        let declared = stores.map_or(&[][..], |stores| stores.declared);
+        let line = format!("{sent:?} {mailboxes:?} {online:?} {followed:?} declared {declared:?} ");
+        self.shown.lock().unwrap().push(line);
     }
 
     fn posterior(&self) -> Posterior {
@@ -296,26 +300,35 @@ fn adversary_without_a_vantage_is_shown_nothing_and_stays_as_unsure_as_it_was() 
 fn adversary_is_shown_what_its_vantage_covers_and_no_more() {
     let sends = Vantage { sends: Some(Sends::Copies), ..Vantage::NOTHING };
     let stores = Vantage { stores: Stores::All, ..Vantage::NOTHING };
+    let both = Vantage { sends: Some(Sends::Copies), ..stores };
     let online = Vantage { presence: true, ..Vantage::NOTHING };
-    let own = Stores::Swarms { swarms: 50, seen: swarm_sim::scenario::Share::NONE };
+    let own = Stores::Swarms { swarms: 50, seen: Share::NONE };
     let world = world(&[("\"100 %\"", "\"50 %\"")]);
     let (shown, _) = recorded(&world, sends);
     assert_eq!(shown.len(), 400);
     assert!(shown.iter().all(|seen| {
-        ["Some(true) None None None", "Some(false) None None None"].contains(&seen.as_str())
+        seen.ends_with("None None None declared [] ") && seen.starts_with("Some(")
     }));
     let (shown, _) = recorded(&world, stores);
     assert!(
-        shown.iter().all(|seen| seen.starts_with("None Some([") && seen.ends_with("None None"))
+        shown.iter().all(|seen| seen.starts_with("None Some([") && seen.ends_with("None None declared [] "))
     );
     // 49 or 50 messages, of which the target's stands among the others.
-    let count = |seen: &String| seen.matches(',').count() + 1;
+    let count = |seen: &String| seen.split(" declared").next().unwrap().matches(',').count() + 1;
     assert!(shown.iter().all(|seen| (49..=50).contains(&count(seen))));
     let (shown, _) = recorded(&world, online);
-    assert!(shown.iter().all(|seen| seen == "None None Some([]) None"));
+    assert!(shown.iter().all(|seen| seen == "None None Some([]) None declared [] "));
+    // Declared matches would tell when the target sends: nobody has them who does not see that.
+    let matching = Matching { tpr: Share::from_parts(Share::WHOLE), fpr: Share::NONE };
+    let (blind, _) = recorded(&world, Vantage { matching: Some(matching), ..stores });
+    assert!(blind.iter().all(|seen| seen.contains("declared [] ")));
+    let (told, _) = recorded(&world, Vantage { matching: Some(matching), ..both });
+    assert!(
+        told.iter().all(|seen| seen.starts_with("Some(true)") != seen.contains("declared [] "))
+    );
     // A fiftieth of the mailboxes, so a fiftieth of the messages: 1 a round.
     let (shown, _) = recorded(&world, Vantage { stores: own, ..Vantage::NOTHING });
-    let messages: usize = shown.iter().filter(|s| !s.contains("[]")).map(count).sum();
+    let messages: usize = shown.iter().filter(|s| !s.contains("Some([])")).map(count).sum();
     assert!((100..1200).contains(&messages), "{messages}");
 }
 
@@ -326,8 +339,8 @@ fn posterior_over_other_candidates_ends_the_run() {
         Box::new(Recorder { vantage: Vantage::NOTHING, candidates: 7, shown })
     };
     let found = run_against(&world(&[]), "wrong", &config(1, 3, 2), &plug_in);
-    let wrong = DisclosureError::Candidates { target: 0, found: 7, candidates: 100 };
-    assert_eq!(found, Err((0, wrong)));
+    let source = DisclosureError::Candidates { target: 0, found: 7, candidates: 100 };
+    assert_eq!(found, Err(GivenUp { replicate: 0, source }));
 }
 
 #[test]

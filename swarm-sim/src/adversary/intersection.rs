@@ -58,8 +58,10 @@ impl Adversary for Intersection {
 
     fn posterior(&self) -> Posterior {
         let mass = |suspect: &bool| if *suspect { 1.0 } else { 0.0 };
+        let all = Posterior::uniform(u32::try_from(self.gone.len()).unwrap_or(0));
         let even = Posterior::from_weights(self.suspects.iter().map(mass).collect());
         let left = even.and_then(|even| even.without(|at| self.gone[at]));
-        left.unwrap_or_else(|| Posterior::uniform(u32::try_from(self.gone.len()).unwrap_or(0)))
+        // The last suspects may have left for good: then everyone who has not is one again.
+        left.or_else(|| all.clone().without(|at| self.gone[at])).unwrap_or(all)
     }
 }

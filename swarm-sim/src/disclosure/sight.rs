@@ -1,7 +1,7 @@
 //! What an adversary is shown of a round: the one place at which truth becomes observation.
 
 use super::round::{Round, below, chance};
-use crate::adversary::{Draw, Ends, Matching, Observation, Stored, Stores, Vantage};
+use crate::adversary::{Draw, Ends, Matching, Observation, Sends, Stored, Stores, Vantage};
 use crate::stream::fast::Fast;
 use crate::stream::{Entity, Stream, Streams};
 
@@ -74,26 +74,26 @@ impl Sight {
 
     /// The part of a round that the vantage covers; `None` for who watches nothing.
     pub(super) fn of<'a>(&'a mut self, round: &'a Round) -> Option<Observation<'a>> {
-        let vantage = self.vantage;
-        let Vantage { sends, stores, presence, ends, matching } = vantage;
+        let Vantage { sends, stores, presence, ends, matching } = self.vantage;
         let watches_stores = stores != Stores::None;
         if sends.is_none() && !watches_stores && !presence && ends.is_none() {
             return None;
         }
+        let sent = round.sent;
+        let shows_sent = sends.map(|by| match by {
+            Sends::Copies => sent.is_some(),
+            Sends::Receipts => sent.is_some_and(|sent| sent.genuine),
+        });
         if watches_stores {
-            self.look_at_stores(round, matching);
+            self.look_at_stores(round, matching.filter(|_| shows_sent == Some(true)));
         }
         self.gone.clear();
         let shows = |user: &&u32| presence || self.watched[**user as usize];
         self.gone.extend(round.gone.iter().filter(shows));
         let held = ends.is_some_and(|ends| holds_both(&ends, &mut self.sensor));
-        let sent = round.sent;
         Some(Observation {
             round: round.number,
-            sent: sends.map(|by| match by {
-                crate::adversary::Sends::Copies => sent.is_some(),
-                crate::adversary::Sends::Receipts => sent.is_some_and(|sent| sent.genuine),
-            }),
+            sent: shows_sent,
             stores: watches_stores.then_some(Stored {
                 mailboxes: &self.stored,
                 declared: &self.declared,
@@ -114,8 +114,6 @@ impl Sight {
         for (to, is_own) in flows.filter(|(to, _)| self.watched[*to as usize]) {
             self.stored.push(to);
             let rate = matching.map(|matching| if is_own { matching.tpr } else { matching.fpr });
-            // Matching is done where the target was seen to send.
-            let rate = rate.filter(|_| own.is_some());
             if rate.is_some_and(|rate| chance(&mut self.sensor, rate)) {
                 self.declared.push(to);
                 self.matches.declared += 1;

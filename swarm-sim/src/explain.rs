@@ -1,5 +1,6 @@
 //! What a scenario says once it is read, and what theory predicts for it, before anything is run.
 
+mod disclosure;
 mod paths;
 mod swarms;
 
@@ -63,6 +64,9 @@ pub fn explain(scenario: &Scenario) -> Explanation {
         Engine::Paths(spec) => (paths::settings(spec), paths::predictions(spec), paths::LEAVES_OUT),
         Engine::Swarms(spec) => {
             (swarms::settings(spec), swarms::predictions(spec), swarms::LEAVES_OUT)
+        }
+        Engine::Disclosure(spec) => {
+            (disclosure::settings(spec), disclosure::predictions(spec), disclosure::LEAVES_OUT)
         }
     };
     Explanation {

@@ -1,11 +1,13 @@
 //! A simulator of Enjambre networks, for choosing parameters and measuring what they cost.
 //!
 //! It runs the protocol's own code (the swarm map, path selection, onion packets) over networks
-//! that are described by a [`scenario`] file. Four engines exist: [`churn`] computes one directory
-//! step after the other while nodes come and go; [`onion`] sends real packets through real nodes
-//! in virtual time; [`paths`] follows clients' guards and paths over months; [`swarms`] finds how probable rare events are on
-//! maps of swarms. A run has replicates that share nothing but the scenario; they run on as many
-//! threads as wanted, and their results and digests are merged in their order.
+//! that are described by a [`scenario`] file. The engines: [`churn`] computes one directory step after the other while nodes
+//! come and go; [`swarms`] finds how probable rare events are on maps of swarms; [`paths`] follows clients' guards and paths
+//! over months; [`onion`] sends real packets through real nodes in virtual time; [`mixes`] and [`disclosure`] show messages
+//! to an adversary who wants to know which is which, and who writes to whom (an [`adversary`] is a plug-in).
+//!
+//! A run has replicates that share nothing but the scenario; they run on as many threads as wanted, and their results and
+//! digests are merged in their order.
 //!
 //! A [`sweep`](mod@sweep) runs a scenario at every point of a grid, over threads and machines.
 //!
@@ -24,10 +26,12 @@
 //!   the source's own counter.
 #![forbid(unsafe_code)]
 
+pub mod adversary;
 pub mod alias;
 pub mod churn;
 pub mod compare;
 pub mod decimal;
+pub mod disclosure;
 pub mod explain;
 pub mod html;
 pub mod metric;

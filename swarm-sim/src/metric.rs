@@ -150,6 +150,16 @@ impl Metric {
         Self::new(name, unit, count, Some(count as f64))
     }
 
+    /// An extreme of some values, and of how many.
+    pub(crate) fn extreme(
+        name: &'static str,
+        unit: &'static str,
+        of: &[f64],
+        extreme: Option<f64>,
+    ) -> Self {
+        Self::new(name, unit, of.len() as u64, extreme)
+    }
+
     /// The share of trials that are hits, from those of each replicate, with replicates as the independent units.
     pub(crate) fn share(name: &'static str, replicates: &[Share]) -> Self {
         let own = |share: &Share| (share.of > 0).then(|| share.hits as f64 / share.of as f64);

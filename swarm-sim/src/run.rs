@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use enjambre_protocol::id::Digest;
 
 use crate::churn::{self, ChurnError};
+use crate::disclosure::{self, DisclosureError};
 use crate::explain::{Explanation, explain};
 use crate::metric::{Curve, Metric, Table};
 use crate::onion::{self, OnionSimError};
@@ -86,6 +87,9 @@ pub enum EngineError {
     /// Of the paths engine.
     #[error(transparent)]
     Paths(#[from] PathsError),
+    /// Of the disclosure engine.
+    #[error(transparent)]
+    Disclosure(#[from] DisclosureError),
 }
 
 /// Runs a scenario.
@@ -99,8 +103,7 @@ pub fn run_watched(
     config: &RunConfig,
     done: &(dyn Fn() + Sync),
 ) -> Result<RunReport, RunError> {
-    let RunConfig { seed, replicates, threads } = *config;
-    let config = &Watched { seed, replicates, threads, done };
+    let config = &Watched::new(config, done);
     let streams = |replicate| Streams::new(config.seed, &scenario.name, replicate);
     let failed = |(replicate, source)| RunError {
         scenario: scenario.name.clone(),
@@ -144,6 +147,11 @@ pub fn run_watched(
             let (metrics, table) = swarms::merge(spec, &measures);
             (digests, events, (metrics, table, Vec::new()))
         }
+        Engine::Disclosure(spec) => {
+            let found = disclosure::run(spec, &scenario.name, config);
+            let found = found.map_err(|e| failed((e.replicate, e.source.into())))?;
+            (found.digests, found.events, (found.metrics, found.table, found.curves))
+        }
     };
     Ok(RunReport {
         scenario: scenario.name.clone(),
@@ -160,11 +168,19 @@ pub fn run_watched(
 }
 
 /// How a scenario is run, and who is told of each replicate that is done.
-struct Watched<'a> {
-    seed: u64,
+#[derive(Clone, Copy)]
+pub(crate) struct Watched<'a> {
+    pub(crate) seed: u64,
     replicates: u32,
     threads: NonZeroUsize,
     done: &'a (dyn Fn() + Sync),
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) const fn new(config: &RunConfig, done: &'a (dyn Fn() + Sync)) -> Self {
+        let RunConfig { seed, replicates, threads } = *config;
+        Self { seed, replicates, threads, done }
+    }
 }
 
 /// Where a thread leaves what came of one replicate.
@@ -174,7 +190,7 @@ struct Slot<T, E> {
 }
 
 /// Runs all replicates and gives their outcomes in their order, or the first failure by that order.
-fn spread<T: Send, E: Send>(
+pub(crate) fn spread<T: Send, E: Send>(
     config: &Watched<'_>,
     one: impl Fn(u32) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, (u32, E)> {

@@ -5,6 +5,7 @@
 //! further checks. The built-in scenarios stand in `scenarios/` and can be run by name.
 
 mod built_in;
+mod disclosure;
 mod error;
 mod file;
 mod paths;
@@ -20,6 +21,11 @@ pub use swarms::{Maps, Part, Swarms};
 pub use value::Share;
 
 use enjambre_protocol::swarm::SwarmParams;
+
+use crate::adversary::{
+    Adversary, Background, Briefing, Ends, Intersection, Matcher, Matching, Predecessor, Sends,
+    Sets, Statistical, Stores,
+};
 
 /// What is simulated, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +51,8 @@ pub enum Engine {
     Paths(Paths),
     /// Maps of swarms, and rare events on them.
     Swarms(Swarms),
+    /// Adversaries who want to know to whom someone writes.
+    Disclosure(Disclosure),
 }
 
 impl Engine {
@@ -55,6 +63,7 @@ impl Engine {
             Self::Onion(_) => "onion",
             Self::Paths(_) => "paths",
             Self::Swarms(_) => "swarms",
+            Self::Disclosure(_) => "disclosure",
         }
     }
 }
@@ -310,6 +319,96 @@ pub enum SecondLayer {
     },
     /// Each is drawn afresh, by weight.
     None,
+}
+
+/// Settings of the disclosure engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disclosure {
+    /// Targets in a replicate, each in a world of its own.
+    pub targets: u32,
+    /// Rounds at most.
+    pub rounds: u32,
+    /// Users whom the target may write to.
+    pub users: u32,
+    /// Probability that a user is online in a round, where that is seen.
+    pub presence: Option<Share>,
+    /// Probability that a user who is no partner leaves for good before a round.
+    pub users_leave: Share,
+    /// Users whom the target does write to, each equally often.
+    pub partners: u32,
+    /// Share of rounds in which the target has a message.
+    pub sends: Share,
+    /// Share of the other rounds in which it sends a dummy to a random mailbox.
+    pub cover: Share,
+    /// Probability that the target leaves after a round.
+    pub target_leaves: Share,
+    /// Messages of a round in which the target sends, its own included.
+    pub batch: u32,
+    /// The probability that an adversary must give to the partners to count as knowing them.
+    pub sure: Share,
+    /// Rounds from one look at its posterior to the next.
+    pub look_every: u32,
+    /// Who looks.
+    pub adversary: Kind,
+}
+
+impl Disclosure {
+    /// What adversaries know beforehand.
+    pub const fn briefing(&self) -> Briefing {
+        Briefing {
+            candidates: self.users,
+            partners: self.partners,
+            batch: self.batch,
+            sends: self.sends,
+            cover: self.cover,
+        }
+    }
+}
+
+/// The built-in adversaries of the disclosure engine, with their settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Intersects the sets of those who receive.
+    Intersection,
+    /// Intersects the sets of those who are online.
+    Presence,
+    /// Takes means of what all mailboxes receive.
+    Statistical {
+        /// What is taken off.
+        background: Background,
+    },
+    /// Does so from members of the target's swarm and of others.
+    Swarms {
+        /// What is taken off.
+        background: Background,
+        /// Swarms that mailboxes are spread over.
+        swarms: u32,
+        /// Share of the other swarms with a member of the adversary's.
+        seen: Share,
+        /// How it knows that the target sends.
+        sends: Sends,
+    },
+    /// Holds nodes at both ends of paths.
+    Predecessor(Ends),
+    /// Matches flows.
+    Bayes(Matching),
+}
+
+impl Kind {
+    /// The adversary itself.
+    pub fn plug_in(&self, briefing: &Briefing) -> Box<dyn Adversary> {
+        match *self {
+            Self::Intersection => Box::new(Intersection::new(briefing, Sets::Receivers)),
+            Self::Presence => Box::new(Intersection::new(briefing, Sets::Online)),
+            Self::Statistical { background } => Box::new(Statistical::new(briefing, background)),
+            Self::Swarms { background, swarms, seen, sends } => {
+                let stores = Stores::Swarms { swarms, seen };
+                Box::new(Statistical::between_swarms(briefing, background, sends, stores))
+            }
+            Self::Predecessor(ends) => Box::new(Predecessor::new(briefing, ends)),
+            Self::Bayes(matching) => Box::new(Matcher::new(briefing, matching)),
+        }
+    }
 }
 
 impl Scenario {

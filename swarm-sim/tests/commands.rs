@@ -85,9 +85,7 @@ fn scenarios_are_listed_one_a_line() {
         (code, names),
         (
             Some(0),
-            ["churn", "churn-deployed", "guards", "onion", "paths", "swarm-rules", "swarm-size"]
-                .map(Value::from)
-                .to_vec()
+            BUILT_IN.iter().map(|built_in| Value::from(built_in.name)).collect()
         )
     );
 }
@@ -103,11 +101,14 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("run", "NAME|FILE"),
         ("run churn --seed x", "invalid value 'x'"),
         ("run churn --replicates 0", "0 is not in"),
-        ("run garlic", "one of churn, churn-deployed, guards, onion, paths"),
+        ("run garlic", "one of churn, churn-deployed, disclosure, guards, onion, paths"),
         ("run bad.toml", "bad.toml, line"),
-        ("explain garlic", "one of churn, churn-deployed, guards, onion, paths"),
+        ("explain garlic", "one of churn, churn-deployed, disclosure, guards, onion, paths"),
         ("run missing.toml", "cannot read missing.toml"),
-        ("verify-determinism garlic", "one of churn, churn-deployed, guards, onion, paths"),
+        (
+            "verify-determinism garlic",
+            "one of churn, churn-deployed, disclosure, guards, onion, paths",
+        ),
     ] {
         let (code, out, error) = said(folder.path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "swarm-sim {line}");

@@ -180,6 +180,67 @@ fn impossible_maps_of_swarms_are_refused_with_line_and_key() {
     refused(rules, "turnover =", "turn =", "history.turn", "unknown field `turn`");
 }
 
+#[test]
+fn settings_that_an_adversary_lacks_are_refused_on_their_line() {
+    let name = "disclosure";
+    refused(name, "kind = \"swarms\"", "kind = \"global\"", "adversary.kind", "unknown variant");
+    refused_on(name, "\"swarms\"", "\"statistical\"", "swarms =", "only the kind swarms has");
+    refused_on(name, "\"swarms\"", "\"statistical\"\ntpr = \"1 %\"", "swarms =", "leave it out");
+    refused_on(name, "sure =", "tpr = \"9 %\"\nsure =", "tpr =", "only the kind bayes has");
+    refused_on(name, "sure =", "nodes = 9\nsure =", "nodes =", "only the kind predecessor has");
+    refused_on(name, "seen = \"100 %\"", "", "kind =", "needs adversary.swarms and adversary.seen");
+    refused(name, "sure =", "certain =", "adversary.certain", "unknown field `certain`");
+    refused(name, "\"95 %\"", "\"0 %\"", "adversary.sure", "above \"0 %\"");
+    refused(
+        name,
+        "look_every = 10",
+        "look_every = 2001",
+        "adversary.look_every",
+        "as many as rounds",
+    );
+    refused(name, "\"copies\" ", "\"rumours\" ", "adversary.learns_by", "unknown variant");
+    refused(name, "partners = 3", "partners = 21", "target.partners", "from 1 to 20");
+    refused(name, "\"20 %\"", "\"0 %\"", "target.sends", "never sends");
+    refused_on(name, "\"20 %\"", "\"100 %\"", "cover =", "leave this key out or lower sends");
+    refused(name, "count = 1000", "count = 1", "users.count", "from 2 to 1000000");
+    refused_on(name, "count = 1000", "count = 3", "partners =", "fewer partners than users.count");
+    refused(name, "leave =", "presence = \"5 %\"\nleave =", "users.presence", "leave this key out");
+    refused(name, "batch = 100", "batch = 1", "traffic.batch", "from 2 to 1000000");
+    refused(name, "rounds = 2000", "rounds = 0", "rounds", "from 1 to 1000000");
+}
+
+/// The built-in file with another adversary and parts replaced, and what is said about it.
+#[track_caller]
+fn adversary_refused(adversary: &str, change: &[(&str, &str)], blamed: &str, why: &str) {
+    let text = BUILT_IN.iter().find(|b| b.name == "disclosure").unwrap().text;
+    let text = text.split("[adversary]").next().unwrap().replace("partners = 3", "partners = 1");
+    let mut text = format!("{text}[adversary]\n{adversary}\n");
+    for (from, to) in change {
+        assert!(text.contains(from), "no {from:?}");
+        text = text.replacen(from, to, 1);
+    }
+    let line = text[..text.find(blamed).unwrap()].matches('\n').count() + 1;
+    let error = Scenario::parse("x.toml", &text).map(|_| ()).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("x.toml, line {line}, ")) && error.contains(why), "{error}");
+}
+
+#[test]
+fn adversary_without_what_it_needs_is_refused() {
+    let path = "kind = \"predecessor\"";
+    adversary_refused(path, &[], "kind =", "needs adversary.nodes and adversary.malicious");
+    let bayes = "kind = \"bayes\"\ntpr = \"9 %\"\nfpr = \"1 %\"";
+    let no_fpr = [("fpr = \"1 %\"", "")];
+    adversary_refused(bayes, &no_fpr, "kind =", "needs adversary.tpr and adversary.fpr");
+    let two = [("partners = 1", "partners = 2")];
+    adversary_refused(bayes, &two, "partners =", "looks for one partner");
+    let never = [("\"9 %\"", "\"0 %\""), ("\"1 %\"", "\"0 %\"")];
+    adversary_refused(bayes, &never, "tpr =", "nothing is ever declared");
+    adversary_refused("kind = \"presence\"", &[], "kind =", "needs users.presence");
+    let estimated = "kind = \"statistical\"\nbackground = \"estimated\"";
+    let always = [("sends = \"20 %\"", "sends = \"100 %\""), ("cover =", "# cover =")];
+    adversary_refused(estimated, &always, "background =", "expected \"uniform\"");
+}
+
 /// As `refused`, where another line than the changed one is to blame.
 fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
     let error = refusal(name, from, to);
@@ -208,10 +269,12 @@ fn missing_key_and_text_that_is_no_toml_are_refused() {
 
 #[test]
 fn unknown_name_is_answered_with_those_that_exist() {
+    let names: Vec<&str> = BUILT_IN.iter().map(|built_in| built_in.name).collect();
+    assert!(names.is_sorted() && names.contains(&"quickstart"));
     let error = Scenario::load("garlic").map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no scenario is called garlic: give a file, or one of churn, churn-deployed, guards, onion, paths, swarm-rules, swarm-size"
+        format!("no scenario is called garlic: give a file, or one of {}", names.join(", "))
     );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");

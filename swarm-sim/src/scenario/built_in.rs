@@ -19,6 +19,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn { name: "guard-count", text: include_str!("../../scenarios/guard-count.toml") },
     BuiltIn { name: "guard-life", text: include_str!("../../scenarios/guard-life.toml") },
+    BuiltIn { name: "disclosure", text: include_str!("../../scenarios/disclosure.toml") },
     BuiltIn { name: "guards", text: include_str!("../../scenarios/guards.toml") },
     BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
     BuiltIn { name: "paths", text: include_str!("../../scenarios/paths.toml") },

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
 
+use super::disclosure::{DisclosureFile, disclosure};
 use super::error::Fault;
 use super::paths::{PathsFile, paths};
 use super::swarms::{SwarmsFile as MapsFile, swarms};
@@ -45,6 +46,7 @@ pub(super) enum EngineName {
     Onion,
     Paths,
     Swarms,
+    Disclosure,
 }
 
 #[derive(Deserialize)]
@@ -229,6 +231,15 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
             Ok(Scenario {
                 name: name(&file.name)?,
                 engine: Engine::Swarms(swarms(&file)?),
+                about: file.about,
+                replicates: file.replicates.0,
+            })
+        }
+        EngineName::Disclosure => {
+            let file: DisclosureFile = toml::from_str(text)?;
+            Ok(Scenario {
+                name: name(&file.name)?,
+                engine: Engine::Disclosure(disclosure(&file)?),
                 about: file.about,
                 replicates: file.replicates.0,
             })

@@ -22,6 +22,11 @@ impl Share {
         Self(percent.min(100) * (Self::WHOLE / 100))
     }
 
+    /// So many parts of [`Self::WHOLE`], at most all.
+    pub const fn from_parts(parts: u64) -> Self {
+        Self(if parts < Self::WHOLE { parts } else { Self::WHOLE })
+    }
+
     /// Parts of [`Self::WHOLE`].
     pub const fn parts(self) -> u64 {
         self.0

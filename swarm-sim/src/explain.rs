@@ -1,5 +1,6 @@
 //! What a scenario says once it is read, and what theory predicts for it, before anything is run.
 
+mod mixes;
 mod paths;
 
 use core::time::Duration;
@@ -60,6 +61,7 @@ pub fn explain(scenario: &Scenario) -> Explanation {
         Engine::Churn(churn) => (churn_settings(churn), churn_predictions(churn), CHURN_LEAVES_OUT),
         Engine::Onion(onion) => (onion_settings(onion), onion_predictions(onion), ONION_LEAVES_OUT),
         Engine::Paths(spec) => (paths::settings(spec), paths::predictions(spec), paths::LEAVES_OUT),
+        Engine::Mixes(spec) => (mixes::settings(spec), mixes::predictions(spec), mixes::LEAVES_OUT),
     };
     Explanation {
         scenario: scenario.name.clone(),

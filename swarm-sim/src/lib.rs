@@ -1,9 +1,10 @@
 //! A simulator of Enjambre networks, for choosing parameters and measuring what they cost.
 //!
 //! It runs the protocol's own code (the swarm map, path selection, onion packets) over networks
-//! that are described by a [`scenario`] file. Three engines exist: [`churn`] computes one directory
+//! that are described by a [`scenario`] file. Four engines exist: [`churn`] computes one directory
 //! step after the other while nodes come and go; [`onion`] sends real packets through real nodes
-//! in virtual time; [`paths`] follows clients' guards and paths over months. A run has replicates that share nothing but the scenario; they run on as many
+//! in virtual time; [`paths`] follows clients' guards and paths over months; [`mixes`]
+//! sends messages through mixes and says what an adversary can tell of each. A run has replicates that share nothing but the scenario; they run on as many
 //! threads as wanted, and their results and digests are merged in their order.
 //!
 //! A [`sweep`](mod@sweep) runs a scenario at every point of a grid, over threads and machines.
@@ -30,6 +31,7 @@ pub mod decimal;
 pub mod explain;
 pub mod html;
 pub mod metric;
+pub mod mixes;
 pub mod net;
 pub mod onion;
 pub mod output;

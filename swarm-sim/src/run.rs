@@ -9,6 +9,7 @@ use enjambre_protocol::id::Digest;
 use crate::churn::{self, ChurnError};
 use crate::explain::{Explanation, explain};
 use crate::metric::{Curve, Metric, Table};
+use crate::mixes::{self, MixesError};
 use crate::onion::{self, OnionSimError};
 use crate::paths::{self, PathsError};
 use crate::scenario::{Engine, Scenario};
@@ -85,6 +86,9 @@ pub enum EngineError {
     /// Of the paths engine.
     #[error(transparent)]
     Paths(#[from] PathsError),
+    /// Of the mixes engine.
+    #[error(transparent)]
+    Mixes(#[from] MixesError),
 }
 
 /// Runs a scenario.
@@ -122,6 +126,15 @@ pub fn run(scenario: &Scenario, config: &RunConfig) -> Result<RunReport, RunErro
             let events = outcomes.iter().map(|o| o.events).sum();
             let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
             (digests, events, paths::merge(spec, &measures))
+        }
+        Engine::Mixes(spec) => {
+            let outcomes = spread(config, |replicate| mixes::run(spec, &streams(replicate)));
+            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
+            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
+            let events = outcomes.iter().map(|o| o.events).sum();
+            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
+            let (metrics, table) = mixes::merge(spec, &measures);
+            (digests, events, (metrics, table, Vec::new()))
         }
     };
     Ok(RunReport {

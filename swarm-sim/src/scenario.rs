@@ -7,6 +7,7 @@
 mod built_in;
 mod error;
 mod file;
+mod mixes;
 mod paths;
 mod value;
 
@@ -15,6 +16,8 @@ use std::path::Path;
 
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use error::ScenarioError;
+pub(crate) use mixes::memory;
+pub use mixes::{Arrivals, Mix, Mixes, View};
 pub use value::Share;
 
 use enjambre_protocol::swarm::SwarmParams;
@@ -41,6 +44,8 @@ pub enum Engine {
     Onion(Onion),
     /// Guards and whole paths over months.
     Paths(Paths),
+    /// Messages through mixes, and what an adversary can tell of them.
+    Mixes(Mixes),
 }
 
 impl Engine {
@@ -50,6 +55,7 @@ impl Engine {
             Self::Churn(_) => "churn",
             Self::Onion(_) => "onion",
             Self::Paths(_) => "paths",
+            Self::Mixes(_) => "mixes",
         }
     }
 }

@@ -85,7 +85,9 @@ fn scenarios_are_listed_one_a_line() {
         (code, names),
         (
             Some(0),
-            ["churn", "churn-deployed", "guards", "onion", "paths"].map(Value::from).to_vec()
+            ["churn", "churn-deployed", "guards", "mixes", "onion", "paths"]
+                .map(Value::from)
+                .to_vec()
         )
     );
 }
@@ -101,11 +103,11 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("run", "NAME|FILE"),
         ("run churn --seed x", "invalid value 'x'"),
         ("run churn --replicates 0", "0 is not in"),
-        ("run garlic", "one of churn, churn-deployed, guards, onion, paths"),
+        ("run garlic", "one of churn, churn-deployed, guards, mixes, onion, paths"),
         ("run bad.toml", "bad.toml, line"),
-        ("explain garlic", "one of churn, churn-deployed, guards, onion, paths"),
+        ("explain garlic", "one of churn, churn-deployed, guards, mixes, onion, paths"),
         ("run missing.toml", "cannot read missing.toml"),
-        ("verify-determinism garlic", "one of churn, churn-deployed, guards, onion, paths"),
+        ("verify-determinism garlic", "one of churn, churn-deployed, guards, mixes, onion, paths"),
     ] {
         let (code, out, error) = said(folder.path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "swarm-sim {line}");

@@ -119,6 +119,58 @@ fn settings_that_the_path_machine_or_the_sampler_lacks_are_refused_on_their_line
     refused_on("guards", "\"10 %\"", "\"10 %\"\nbudget = 3", "budget", "unknown field");
 }
 
+#[test]
+fn mixes_that_cannot_be_are_refused_on_their_line() {
+    let mixes = "mixes";
+    refused(mixes, "hops =", "hop =", "mix.hop", "unknown field `hop`");
+    refused(mixes, "\"50 ms\"", "\"50 %\"", "mix.mean_delay", "such as \"50 ms\"");
+    refused(mixes, "\"50 ms\"", "50", "mix.mean_delay", "expected a time");
+    refused(mixes, "\"50 ms\"", "\"0 ms\"", "mix.mean_delay", "above zero");
+    refused(mixes, "\"50 ms\"", "\"2 d\"", "mix.mean_delay", "from \"1 us\" to \"1 d\"");
+    refused(mixes, "\"50 ms\"", "\"9 ns\"", "mix.mean_delay", "from \"1 us\" to \"1 d\"");
+    refused(mixes, "\"3 s\"", "3", "warm_up", "expected a time");
+    refused(mixes, "hops = 1", "hops = 0", "mix.hops", "from 1 to 20");
+    refused(mixes, "messages = 5000", "messages = 0", "messages", "from 1 to 1000000");
+    refused(mixes, "\"poisson\"", "\"timed\"", "mix.kind", "unknown variant");
+    refused(mixes, "\"departures\"", "\"arrivals\"", "mix.view", "unknown variant");
+    for rho in ["0", "-1", "1e7", "\"5\""] {
+        let why = "a number from 0.000001 to 1000000";
+        refused(mixes, "rho = 5", &format!("rho = {rho}"), "arrivals.rho", why);
+    }
+    refused(mixes, "rho = 5", "rho = 1001", "arrivals.rho", "from 0.001 to 1000 per mean delay");
+    refused(mixes, "rho = 5", "per_second = 30000", "arrivals.per_second", "from 0.001 to 1000");
+}
+
+#[test]
+fn settings_of_mixes_that_do_not_go_together_are_refused_on_their_line() {
+    let mixes = "mixes";
+    let blame = |from: &str, to: &str, blamed: &str, why: &str| {
+        refused_on(mixes, from, to, blamed, why);
+    };
+    // A cascade, and who sees all departures: said by whichever key is there.
+    let text = BUILT_IN.iter().find(|b| b.name == mixes).unwrap().text;
+    let both = &text[text.find("hops =").unwrap()..text.find("[arrivals]").unwrap()];
+    for view in ["departures", "times"] {
+        let to = format!("hops = 2\nview = \"{view}\"\n");
+        blame(both, &to, "view =", "needs view = \"departure\"");
+    }
+    blame(both, "hops = 2\n", "hops =", "needs view = \"departure\"");
+    for (kind, keys) in [("threshold", "n"), ("pool", "in, kept")] {
+        let why = format!("a {kind} mix has no mean_delay, but {keys}");
+        blame("\"poisson\"", &format!("\"{kind}\""), "mean_delay =", &why);
+    }
+    blame(
+        "view = \"departures\"",
+        "n = 3 #",
+        "n = 3",
+        "a Poisson mix has no n, but mean_delay, hops, view",
+    );
+    blame("view = \"departures\"", "kept = 3 #", "kept =", "a Poisson mix has no kept");
+    blame("mean_delay =", "#", "kind =", "a Poisson mix needs mean_delay");
+    blame("rho = 5", "rho = 5\nper_second = 100 #", "per_second = 100", "leave one of them out");
+    blame("rho = 5", "#", "[arrivals]", "expected rho or per_second");
+}
+
 /// As `refused`, where another line than the changed one is to blame.
 fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
     let error = refusal(name, from, to);
@@ -150,7 +202,7 @@ fn unknown_name_is_answered_with_those_that_exist() {
     let error = Scenario::load("garlic").map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no scenario is called garlic: give a file, or one of churn, churn-deployed, guards, onion, paths"
+        "no scenario is called garlic: give a file, or one of churn, churn-deployed, guards, mixes, onion, paths"
     );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");

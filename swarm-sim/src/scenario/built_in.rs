@@ -14,6 +14,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "churn", text: include_str!("../../scenarios/churn.toml") },
     BuiltIn { name: "churn-deployed", text: include_str!("../../scenarios/churn-deployed.toml") },
     BuiltIn { name: "guards", text: include_str!("../../scenarios/guards.toml") },
+    BuiltIn { name: "mixes", text: include_str!("../../scenarios/mixes.toml") },
     BuiltIn { name: "onion", text: include_str!("../../scenarios/onion.toml") },
     BuiltIn { name: "paths", text: include_str!("../../scenarios/paths.toml") },
 ];

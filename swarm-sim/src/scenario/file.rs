@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::error::Fault;
+use super::mixes::{MixesFile, mixes};
 use super::paths::{PathsFile, paths};
 use super::value::{Bytes, Count, Delay, Period, Shape};
 use super::{
@@ -43,6 +44,7 @@ pub(super) enum EngineName {
     Churn,
     Onion,
     Paths,
+    Mixes,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +220,15 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
             Ok(Scenario {
                 name: name(&file.name)?,
                 engine: Engine::Paths(paths(&file)?),
+                about: file.about,
+                replicates: file.replicates.0,
+            })
+        }
+        EngineName::Mixes => {
+            let file: MixesFile = toml::from_str(text)?;
+            Ok(Scenario {
+                name: name(&file.name)?,
+                engine: Engine::Mixes(mixes(&file)?),
                 about: file.about,
                 replicates: file.replicates.0,
             })

@@ -34,6 +34,7 @@ use enjambre_protocol::id::Digest;
 use crate::scenario::{Mix, Mixes};
 use crate::stream::{Stream, Streams};
 use crate::trace::Trace;
+use belief::Belief;
 use measure::Measures;
 
 /// Why a simulation was given up: a promise was broken.
@@ -84,7 +85,7 @@ struct Record {
     /// Messages inside as it left, itself counted.
     inside: u64,
     /// What the adversary concludes.
-    belief: belief::Belief,
+    belief: Belief,
 }
 
 /// An exponential time with this mean, in nanoseconds.
@@ -98,10 +99,10 @@ fn note_arrival(trace: &mut Trace, number: u64, at: u64) {
     trace.event(&[&[0], &number.to_le_bytes(), &at.to_le_bytes()]);
 }
 
-/// Takes note of a departure with what the adversary concludes.
-fn note_departure(trace: &mut Trace, record: &Record) {
-    let belief = &record.belief;
-    let bits = [belief.shannon, belief.min_entropy, belief.surprisal].map(f64::to_le_bytes);
-    let (number, left) = (record.number.to_le_bytes(), record.left.to_le_bytes());
-    trace.event(&[&[1], &number, &left, bits.as_flattened()]);
+/// Takes note of a departure, with what the adversary concludes if it counts.
+fn note_departure(trace: &mut Trace, number: u64, at: u64, belief: Option<Belief>) {
+    let bits = belief
+        .map(|belief| [belief.shannon, belief.min_entropy, belief.surprisal].map(f64::to_le_bytes));
+    let bits = bits.as_ref().map_or(&[][..], |bits| bits.as_flattened());
+    trace.event(&[&[1], &number.to_le_bytes(), &at.to_le_bytes(), bits]);
 }

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroUsize;
 
+use swarm_sim::explain::explain;
 use swarm_sim::metric::Metric;
 use swarm_sim::run::{RunConfig, RunReport, run};
 use swarm_sim::scenario::Scenario;
@@ -51,12 +52,25 @@ fn value(report: &RunReport, name: &str) -> f64 {
     metric(report, name).value.unwrap()
 }
 
+/// Mean and standard error of values that are independent.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    (mean, (squares / (n - 1.0) / n).sqrt())
+}
+
 /// The standard error of a mean over replicates.
 fn error_of(metric: &Metric) -> f64 {
     let values: Vec<f64> = metric.by_replicate.iter().copied().flatten().collect();
-    let (n, mean) = (values.len() as f64, metric.value.unwrap());
-    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-    (squares / (n - 1.0) / n).sqrt()
+    mean_and_error(&values).1
+}
+
+/// By how much the second lies above the first, replicate by replicate: mean and standard error.
+fn difference(a: &Metric, b: &Metric) -> (f64, f64) {
+    let pairs = a.by_replicate.iter().zip(&b.by_replicate);
+    let differences: Vec<f64> = pairs.map(|(a, b)| b.unwrap() - a.unwrap()).collect();
+    mean_and_error(&differences)
 }
 
 /// Whether a mean lies within five standard errors of what is expected, and is not just uncertain: an error of at most
@@ -118,13 +132,7 @@ fn entropy_of_a_poisson_mix_is_that_of_each_views_closed_form() {
 #[test]
 fn views_differ_by_what_theory_says() {
     let [inside, one] = ["departures", "departure"].map(|view| report(&poisson(5.0, 1, view)));
-    let (a, b) = (metric(&inside, "shannon_mean"), metric(&one, "shannon_mean"));
-    let pairs = a.by_replicate.iter().zip(&b.by_replicate).map(|(a, b)| b.unwrap() - a.unwrap());
-    let differences: Vec<f64> = pairs.collect();
-    let n = differences.len() as f64;
-    let mean = differences.iter().sum::<f64>() / n;
-    let squares: f64 = differences.iter().map(|value| (value - mean) * (value - mean)).sum();
-    let error = (squares / (n - 1.0) / n).sqrt();
+    let (mean, error) = difference(metric(&inside, "shannon_mean"), metric(&one, "shannon_mean"));
     // 3.8372 − 2.4729 bits, as `analytic poisson-mix-entropy rho=5` has them.
     assert!((mean - 1.3643).abs() < 5.0 * error + 1e-4 && error < 0.01, "{mean} ± {error}");
 }
@@ -177,14 +185,8 @@ fn delay_of_a_cascade_is_erlang_and_the_posterior_as_surprising_as_it_says() {
         let report = report(&poisson(rho, hops, "departure"));
         agrees_with_theory(&report, &DELAYS);
         assert_eq!(metric(&report, "shannon_mean").expected, None);
-        let (shannon, surprisal) =
-            (metric(&report, "shannon_mean"), metric(&report, "surprisal_mean"));
-        let pairs = shannon.by_replicate.iter().zip(&surprisal.by_replicate);
-        let differences: Vec<f64> = pairs.map(|(a, b)| a.unwrap() - b.unwrap()).collect();
-        let n = differences.len() as f64;
-        let mean = differences.iter().sum::<f64>() / n;
-        let squares: f64 = differences.iter().map(|value| (value - mean) * (value - mean)).sum();
-        let error = (squares / (n - 1.0) / n).sqrt();
+        let (mean, error) =
+            difference(metric(&report, "shannon_mean"), metric(&report, "surprisal_mean"));
         assert!(mean.abs() < 5.0 * error && error < 0.02, "{hops} hops: {mean} ± {error}");
     }
     // Each hop more hides more.
@@ -227,6 +229,29 @@ fn warm_up_is_cut_and_shows_when_it_is_missing() {
         value(&cold, "shannon_mean") < expected - 10.0 * error_of(metric(&cold, "shannon_mean"))
     );
     assert!(warm.table.rows[0][2] > Some(46 * 20_000_000));
+}
+
+#[test]
+fn explanation_predicts_what_the_run_expects() {
+    for scenario in [
+        poisson(3.0, 1, "departures"),
+        poisson(3.0, 1, "times"),
+        poisson(3.0, 1, "departure"),
+        poisson(3.0, 2, "departure"),
+        pool(4, 6),
+        threshold(5),
+    ] {
+        let report = report_on(&scenario, 1, 2, 2);
+        let mut named = 0;
+        for prediction in explain(&scenario).predictions {
+            let Some(metric) = report.metric(&prediction.name) else { continue };
+            assert_eq!((metric.expected, metric.unit), (Some(prediction.value), prediction.unit));
+            named += 1;
+        }
+        let means = ["shannon_mean", "min_entropy_mean", "delay_mean", "delay_p50", "delay_p99"];
+        let expected = means.iter().filter(|name| metric(&report, name).expected.is_some());
+        assert_eq!(named, expected.count());
+    }
 }
 
 #[test]

@@ -137,6 +137,10 @@ fn mixes_that_cannot_be_are_refused_on_their_line() {
         let why = "a number from 0.000001 to 1000000";
         refused(mixes, "rho = 5", &format!("rho = {rho}"), "arrivals.rho", why);
     }
+    // Five arrivals in a microsecond; a hundred a second for ten years.
+    let most = "expected at most 100 million arrivals and a hundred years";
+    refused_on(mixes, "\"50 ms\"", "\"1 us\"", "rho = 5", "at most a million arrivals a second");
+    refused(mixes, "\"3 s\"", "\"3650 d\"", "warm_up", most);
     refused(mixes, "rho = 5", "rho = 1001", "arrivals.rho", "from 0.001 to 1000 per mean delay");
     refused(mixes, "rho = 5", "per_second = 30000", "arrivals.per_second", "from 0.001 to 1000");
 }
@@ -169,6 +173,9 @@ fn settings_of_mixes_that_do_not_go_together_are_refused_on_their_line() {
     blame("mean_delay =", "#", "kind =", "a Poisson mix needs mean_delay");
     blame("rho = 5", "rho = 5\nper_second = 100 #", "per_second = 100", "leave one of them out");
     blame("rho = 5", "#", "[arrivals]", "expected rho or per_second");
+    let slow = "mean_delay = \"1 d\"\n[arrivals]\nrho = 0.001\n[sweep] #";
+    let tail = &text[text.find("mean_delay =").unwrap()..text.find("[sweep]").unwrap()];
+    blame(tail, slow, "messages =", "at most 100 million arrivals and a hundred years");
 }
 
 /// As `refused`, where another line than the changed one is to blame.

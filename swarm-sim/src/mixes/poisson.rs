@@ -81,7 +81,7 @@ pub(super) fn run(
         mean,
         observer: match settings.view {
             View::Departures => Observer::Departures,
-            View::Times => Observer::Times(Stayed::default()),
+            View::Times => Observer::Times(Stayed::new()),
             View::Departure => Observer::Departure(Ages::new(settings.hops, mean)),
         },
         arrived: 0,
@@ -106,17 +106,18 @@ pub(super) fn run(
                 cascade.delay(hop + 1, number, arrived);
             }
             Happens::Leaves { number, arrived, .. } => {
+                let place = first.and_then(|first: u64| number.checked_sub(first));
+                let is_counted = place.is_some_and(|place| place < u64::from(mixes.messages));
+                let belief = is_counted.then(|| cascade.conclude(now, number, arrived));
+                note_departure(trace, number, now, belief.flatten());
                 let inside = cascade.inside;
-                let belief = cascade.leave(now, number, arrived);
-                let belief = belief.ok_or(MixesError::RuledOut { message: number })?;
-                let record = Record { number, arrived, left: now, inside, belief };
-                note_departure(trace, &record);
-                let place = first.and_then(|first| number.checked_sub(first));
-                if place.is_some_and(|place| place < u64::from(mixes.messages)) {
-                    records.push(record);
-                    if records.len() == wanted {
-                        break;
-                    }
+                cascade.depart();
+                if let Some(belief) = belief {
+                    let belief = belief.ok_or(MixesError::RuledOut { message: number })?;
+                    records.push(Record { number, arrived, left: now, inside, belief });
+                }
+                if records.len() == wanted {
+                    break;
                 }
             }
         }
@@ -151,14 +152,20 @@ impl Cascade {
         self.queue.push(at, hop, Happens::Leaves { hop, number, arrived });
     }
 
-    /// A message leaves the last hop, and the adversary concludes.
-    fn leave(&mut self, now: u64, number: u64, arrived: u64) -> Option<Belief> {
-        let inside = self.inside;
-        self.inside = self.inside.saturating_sub(1);
+    /// What the adversary concludes about a message that leaves the last hop.
+    fn conclude(&mut self, now: u64, number: u64, arrived: u64) -> Option<Belief> {
         match &mut self.observer {
-            Observer::Departures => (inside > 0).then(|| uniform(inside)),
+            Observer::Departures => (self.inside > 0).then(|| uniform(self.inside)),
             Observer::Times(stayed) => stayed.belief(number),
             Observer::Departure(ages) => ages.belief(now, arrived),
+        }
+    }
+
+    /// A message leaves the last hop.
+    fn depart(&mut self) {
+        self.inside = self.inside.saturating_sub(1);
+        if let Observer::Times(stayed) = &mut self.observer {
+            stayed.depart();
         }
     }
 }

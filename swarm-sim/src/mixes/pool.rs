@@ -51,16 +51,17 @@ pub(super) fn run(
         for _ in 0..enter {
             let held = inside.len() as u64;
             let message = inside.swap_remove(choice.index(inside.len()));
-            let record = Record {
-                number: message.number,
-                arrived: message.arrived,
-                left: now.as_nanos(),
-                inside: held,
-                belief: rounds.belief(message.round),
-            };
-            note_departure(trace, &record);
+            let belief = rounds.belief(message.round);
+            let (number, left) = (message.number, now.as_nanos());
+            note_departure(trace, number, left, message.is_counted.then_some(belief));
             if message.is_counted {
-                records.push(record);
+                records.push(Record {
+                    number,
+                    arrived: message.arrived,
+                    left,
+                    inside: held,
+                    belief,
+                });
             }
         }
     }

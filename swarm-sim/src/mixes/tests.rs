@@ -63,7 +63,7 @@ fn departures_are_matched_as_the_weights_of_all_matchings_say() {
         libm::exp(-(time as f64) / 10.0)
     };
     let total: f64 = all.iter().map(weight).sum();
-    let mut stayed = Stayed::default();
+    let mut stayed = Stayed::new();
     let mut events: Vec<(u64, Option<usize>)> = arrivals.iter().map(|at| (*at, None)).collect();
     events.extend(departures.iter().enumerate().map(|(at, time)| (*time, Some(at))));
     events.sort_unstable();
@@ -79,6 +79,7 @@ fn departures_are_matched_as_the_weights_of_all_matchings_say() {
         let truth = (0..6).rev().find(|at| posterior[*at] > 0.0).unwrap();
         let before = stayed.candidates().map(|candidate| candidate.weight).sum::<f64>();
         let found = stayed.belief(truth as u64).unwrap();
+        stayed.depart();
         same(found, plain(&posterior, truth));
         // Who also knows who left before has one in as many as are inside.
         assert!(libm::log2(before) <= found.shannon + 1e-12);
@@ -86,10 +87,37 @@ fn departures_are_matched_as_the_weights_of_all_matchings_say() {
 }
 
 #[test]
+fn chances_to_be_inside_are_right_over_a_long_run() {
+    // Around eight inside, so weights are scaled anew every few thousand events, and old ones forgotten.
+    let (mut stream, mut stayed) = (stream("stayed"), Stayed::new());
+    let (mut chances, mut inside) = (Vec::<f64>::new(), 0.0);
+    for _ in 0..20_000 {
+        let enters = inside < 1.0 || stream.unit() * (8.0 + inside) < 8.0;
+        if enters {
+            chances.push(1.0);
+            inside += 1.0;
+            stayed.arrive();
+            continue;
+        }
+        let recent = chances.len().saturating_sub(1000);
+        let truth = (recent..chances.len()).rev().find(|_| stream.below(4) == 0).unwrap_or(recent);
+        let posterior: Vec<f64> = chances[recent..].iter().map(|there| there / inside).collect();
+        if posterior[truth - recent] > 1e-15 {
+            same(stayed.belief(truth as u64).unwrap(), plain(&posterior, truth - recent));
+        }
+        stayed.depart();
+        chances[recent..].iter_mut().for_each(|there| *there *= 1.0 - 1.0 / inside);
+        inside -= 1.0;
+    }
+    assert!(chances.len() > 9000);
+}
+
+#[test]
 fn arrival_that_cannot_be_inside_is_ruled_out() {
-    let mut stayed = Stayed::default();
+    let mut stayed = Stayed::new();
     stayed.arrive();
     assert!(stayed.belief(0).is_some());
+    stayed.depart();
     stayed.arrive();
     assert_eq!(stayed.belief(0), None);
     let mut ages = Ages::new(2, 1e6);
@@ -123,7 +151,7 @@ fn one_departure_weighs_arrivals_by_the_density_of_their_ages() {
             let posterior: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
             let truth = arrivals.len() - 1 - stream.index(arrivals.len().min(5));
             let found = ages.belief(now, arrivals[truth]).unwrap();
-            let kept: f64 = ages.candidates().map(|candidate| candidate.weight).sum();
+            let kept: f64 = ages.candidates(now).map(|candidate| candidate.weight).sum();
             assert!((kept / total - 1.0).abs() < 1e-12, "{hops} hops: {kept}, {total}");
             same(found, plain(&posterior, truth));
         }

@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use super::{Belief, Candidate, conclude};
 use crate::scenario::memory;
 
+/// Mean delays for which weights are kept as they are: e^100 is far from what floating point ends at.
+const RECKON_AFTER: f64 = 100.0;
+
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     at: u64,
-    /// e^−age at the time that ages are reckoned at.
+    /// e^−age at the time that ages are reckoned at: above 1 for a later arrival.
     fade: f64,
 }
 
@@ -39,22 +42,24 @@ impl Ages {
 
     /// An arrival.
     pub(in crate::mixes) fn arrive(&mut self, now: u64) {
-        self.reckon(now);
-        self.seen.push_back(Seen { at: now, fade: 1.0 });
+        self.move_on(now);
+        let fade = libm::exp(self.age(self.reckoned, now));
+        self.seen.push_back(Seen { at: now, fade });
     }
 
-    /// Moves on to `now`, and forgets what is too old.
-    fn reckon(&mut self, now: u64) {
-        let fade = libm::exp(-self.age(self.reckoned, now));
-        self.reckoned = now;
+    /// Forgets what is too old, and reckons ages anew once in a while.
+    fn move_on(&mut self, now: u64) {
         while let Some(oldest) = self.seen.front() {
             if self.age(oldest.at, now) <= self.memory {
                 break;
             }
             self.seen.pop_front();
         }
-        for seen in &mut self.seen {
-            seen.fade *= fade;
+        let since = self.age(self.reckoned, now);
+        if since > RECKON_AFTER {
+            let fade = libm::exp(-since);
+            self.seen.iter_mut().for_each(|seen| seen.fade *= fade);
+            self.reckoned = now;
         }
     }
 
@@ -62,12 +67,13 @@ impl Ages {
         if self.hops == 1 { -age } else { f64::from(self.hops - 1) * libm::log(age) - age }
     }
 
-    /// All arrivals that count, at the time that was reckoned to last.
-    pub(in crate::mixes) fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        self.seen.iter().filter_map(|seen| {
-            let age = self.age(seen.at, self.reckoned);
+    /// All arrivals that count.
+    pub(in crate::mixes) fn candidates(&self, now: u64) -> impl Iterator<Item = Candidate> {
+        let fade = libm::exp(-self.age(self.reckoned, now));
+        self.seen.iter().filter_map(move |seen| {
+            let age = self.age(seen.at, now);
             let power = (1..self.hops).fold(1.0, |power, _| power * age);
-            let weight = seen.fade * power;
+            let weight = seen.fade * fade * power;
             (weight > 0.0).then(|| Candidate { weight, ln: self.ln(age) })
         })
     }
@@ -75,7 +81,7 @@ impl Ages {
     /// What is concluded about a message that leaves now and in truth arrived at `arrived`; `None` if the posterior
     /// rules that out.
     pub(in crate::mixes) fn belief(&mut self, now: u64, arrived: u64) -> Option<Belief> {
-        self.reckon(now);
-        conclude(self.candidates(), self.ln(self.age(arrived, now)))
+        self.move_on(now);
+        conclude(self.candidates(now), self.ln(self.age(arrived, now)))
     }
 }

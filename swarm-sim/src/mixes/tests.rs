@@ -181,6 +181,33 @@ fn pools_posterior_is_that_of_a_chain_over_every_message() {
     }
 }
 
+#[test]
+fn pool_lets_new_and_old_messages_go_alike() {
+    // Means of rounds and of delays are what they are by Little's law, whoever is chosen; this is not.
+    let (enter, kept, rounds) = (4, 6, 5000);
+    let mixes = Mixes {
+        mix: Mix::Pool { enter, kept },
+        arrivals: Arrivals::PerSecond(100.0),
+        messages: enter * rounds,
+        warm_up: Duration::ZERO,
+    };
+    let all = super::pool::run(&mixes, enter, kept, &Streams::new(1, "test", 0), &mut Trace::new());
+    assert_eq!(all.len(), 20_000);
+    let all_inside = libm::log2(10.0);
+    let at_once = all.iter().filter(|record| record.belief.surprisal < all_inside + 1e-9).count();
+    // Of ten inside, four of them new, four leave: hypergeometric in each round, with mean 1.6 and variance
+    // 4 · 0.4 · 0.6 · 6/9 = 0.64, whatever happened before. Five standard deviations.
+    let (expected, deviation) = (1.6 * f64::from(rounds), (0.64 * f64::from(rounds)).sqrt());
+    assert!((at_once as f64 - expected).abs() < 5.0 * deviation, "{at_once}, {expected}");
+    // The same of those who left one round later, among the 2.4 of each round that stayed.
+    let next = all_inside + libm::log2(10.0 / 6.0) + 1e-9;
+    let later = all.iter().filter(|record| record.belief.surprisal < next).count() - at_once;
+    let expected = 0.24 * f64::from(enter * rounds);
+    // At most binomial: messages of one round exclude each other.
+    let deviation = (0.24 * 0.76 * f64::from(enter * rounds)).sqrt();
+    assert!((later as f64 - expected).abs() < 5.0 * deviation, "{later}, {expected}");
+}
+
 fn records(rho: f64, view: View) -> Vec<Record> {
     let mean_delay = Duration::from_millis(20);
     let mixes = Mixes {

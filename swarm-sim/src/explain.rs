@@ -1,6 +1,7 @@
 //! What a scenario says once it is read, and what theory predicts for it, before anything is run.
 
 mod disclosure;
+mod mixes;
 mod paths;
 mod swarms;
 
@@ -68,6 +69,7 @@ pub fn explain(scenario: &Scenario) -> Explanation {
         Engine::Disclosure(spec) => {
             (disclosure::settings(spec), disclosure::predictions(spec), disclosure::LEAVES_OUT)
         }
+        Engine::Mixes(spec) => (mixes::settings(spec), mixes::predictions(spec), mixes::LEAVES_OUT),
     };
     Explanation {
         scenario: scenario.name.clone(),

@@ -35,6 +35,7 @@ pub mod disclosure;
 pub mod explain;
 pub mod html;
 pub mod metric;
+pub mod mixes;
 pub mod net;
 pub mod onion;
 pub mod output;

@@ -203,6 +203,27 @@ impl Metric {
         Self { by_replicate, ..mean.with_interval(Method::Replicates, Unit::Replicate, over) }
     }
 
+    /// The mean over replicates of each one's own quantile, or other figure that is not a mean. What happened in one
+    /// replicate may be correlated; the interval takes replicates as independent, and nothing else. It is about what a
+    /// replicate as long as these finds, which tends to the quantile of the whole population as replicates grow.
+    pub(crate) fn quantile_over_replicates(
+        name: &'static str,
+        unit: &'static str,
+        replicates: &[f64],
+    ) -> Self {
+        Self::mean(name, unit, replicates)
+    }
+
+    /// The least of all that was observed, from the least of each replicate: an extreme, which has no interval.
+    pub(crate) fn least(
+        name: &'static str,
+        unit: &'static str,
+        samples: u64,
+        replicates: &[f64],
+    ) -> Self {
+        Self::new(name, unit, samples, replicates.iter().copied().reduce(f64::min))
+    }
+
     /// A quantile in milliseconds of ascending nanoseconds. The interval takes single requests as independent.
     pub(crate) fn quantile(name: &'static str, sorted_nanos: &[u64], percent: u32) -> Self {
         let ms: Vec<f64> = sorted_nanos.iter().map(|nanos| *nanos as f64 / 1e6).collect();

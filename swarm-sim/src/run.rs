@@ -10,6 +10,7 @@ use crate::churn::{self, ChurnError};
 use crate::disclosure::{self, DisclosureError};
 use crate::explain::{Explanation, explain};
 use crate::metric::{Curve, Metric, Table};
+use crate::mixes::{self, MixesError};
 use crate::onion::{self, OnionSimError};
 use crate::paths::{self, PathsError};
 use crate::scenario::{Engine, Scenario};
@@ -90,6 +91,9 @@ pub enum EngineError {
     /// Of the disclosure engine.
     #[error(transparent)]
     Disclosure(#[from] DisclosureError),
+    /// Of the mixes engine.
+    #[error(transparent)]
+    Mixes(#[from] MixesError),
 }
 
 /// Runs a scenario.
@@ -145,6 +149,15 @@ pub fn run_watched(
             let events = outcomes.iter().map(|o| o.events).sum();
             let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
             let (metrics, table) = swarms::merge(spec, &measures);
+            (digests, events, (metrics, table, Vec::new()))
+        }
+        Engine::Mixes(spec) => {
+            let outcomes = spread(config, |replicate| mixes::run(spec, &streams(replicate)));
+            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
+            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
+            let events = outcomes.iter().map(|o| o.events).sum();
+            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
+            let (metrics, table) = mixes::merge(spec, &measures);
             (digests, events, (metrics, table, Vec::new()))
         }
         Engine::Disclosure(spec) => {

@@ -8,6 +8,7 @@ mod built_in;
 mod disclosure;
 mod error;
 mod file;
+mod mixes;
 mod paths;
 mod swarms;
 mod value;
@@ -17,6 +18,8 @@ use std::path::Path;
 
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use error::ScenarioError;
+pub(crate) use mixes::memory;
+pub use mixes::{Arrivals, Mix, Mixes, View};
 pub use swarms::{Maps, Part, Swarms};
 pub use value::Share;
 
@@ -53,6 +56,8 @@ pub enum Engine {
     Swarms(Swarms),
     /// Adversaries who want to know to whom someone writes.
     Disclosure(Disclosure),
+    /// Messages through mixes, and what an adversary can tell of them.
+    Mixes(Mixes),
 }
 
 impl Engine {
@@ -64,6 +69,7 @@ impl Engine {
             Self::Paths(_) => "paths",
             Self::Swarms(_) => "swarms",
             Self::Disclosure(_) => "disclosure",
+            Self::Mixes(_) => "mixes",
         }
     }
 }

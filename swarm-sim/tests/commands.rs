@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use swarm_sim::scenario::BUILT_IN;
 
 fn swarm_sim(folder: &Path, line: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_swarm-sim");
@@ -81,13 +82,8 @@ fn scenarios_are_listed_one_a_line() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone())
         .collect();
-    assert_eq!(
-        (code, names),
-        (
-            Some(0),
-            BUILT_IN.iter().map(|built_in| Value::from(built_in.name)).collect()
-        )
-    );
+    let built_in = BUILT_IN.iter().map(|built_in| Value::from(built_in.name)).collect();
+    assert_eq!((code, names), (Some(0), built_in));
 }
 
 #[test]
@@ -109,6 +105,11 @@ fn wrong_use_exits_2_with_one_sentence() {
             "verify-determinism garlic",
             "one of churn, churn-deployed, disclosure, guards, onion, paths",
         ),
+        ("run garlic", "one of churn, churn-deployed, guards, mixes, onion, paths"),
+        ("run bad.toml", "bad.toml, line"),
+        ("explain garlic", "one of churn, churn-deployed, guards, mixes, onion, paths"),
+        ("run missing.toml", "cannot read missing.toml"),
+        ("verify-determinism garlic", "one of churn, churn-deployed, guards, mixes, onion, paths"),
     ] {
         let (code, out, error) = said(folder.path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "swarm-sim {line}");

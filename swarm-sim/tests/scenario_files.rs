@@ -241,6 +241,65 @@ fn adversary_without_what_it_needs_is_refused() {
     adversary_refused(estimated, &always, "background =", "expected \"uniform\"");
 }
 
+#[test]
+fn mixes_that_cannot_be_are_refused_on_their_line() {
+    let mixes = "mixes";
+    refused(mixes, "hops =", "hop =", "mix.hop", "unknown field `hop`");
+    refused(mixes, "\"50 ms\"", "\"50 %\"", "mix.mean_delay", "such as \"50 ms\"");
+    refused(mixes, "\"50 ms\"", "50", "mix.mean_delay", "expected a time");
+    refused(mixes, "\"50 ms\"", "\"0 ms\"", "mix.mean_delay", "above zero");
+    refused(mixes, "\"50 ms\"", "\"2 d\"", "mix.mean_delay", "from \"1 us\" to \"1 d\"");
+    refused(mixes, "\"50 ms\"", "\"9 ns\"", "mix.mean_delay", "from \"1 us\" to \"1 d\"");
+    refused(mixes, "\"3 s\"", "3", "warm_up", "expected a time");
+    refused(mixes, "hops = 1", "hops = 0", "mix.hops", "from 1 to 20");
+    refused(mixes, "messages = 5000", "messages = 0", "messages", "from 1 to 1000000");
+    refused(mixes, "\"poisson\"", "\"timed\"", "mix.kind", "unknown variant");
+    refused(mixes, "\"departures\"", "\"arrivals\"", "mix.view", "unknown variant");
+    for rho in ["0", "-1", "1e7", "\"5\""] {
+        let why = "a number from 0.000001 to 1000000";
+        refused(mixes, "rho = 5", &format!("rho = {rho}"), "arrivals.rho", why);
+    }
+    // Five arrivals in a microsecond; a hundred a second for ten years.
+    let most = "expected at most 100 million arrivals and a hundred years";
+    refused_on(mixes, "\"50 ms\"", "\"1 us\"", "rho = 5", "at most a million arrivals a second");
+    refused(mixes, "\"3 s\"", "\"3650 d\"", "warm_up", most);
+    refused(mixes, "rho = 5", "rho = 1001", "arrivals.rho", "from 0.001 to 1000 per mean delay");
+    refused(mixes, "rho = 5", "per_second = 30000", "arrivals.per_second", "from 0.001 to 1000");
+}
+
+#[test]
+fn settings_of_mixes_that_do_not_go_together_are_refused_on_their_line() {
+    let mixes = "mixes";
+    let blame = |from: &str, to: &str, blamed: &str, why: &str| {
+        refused_on(mixes, from, to, blamed, why);
+    };
+    // A cascade, and who sees all departures: said by whichever key is there.
+    let text = BUILT_IN.iter().find(|b| b.name == mixes).unwrap().text;
+    let both = &text[text.find("hops =").unwrap()..text.find("[arrivals]").unwrap()];
+    for view in ["departures", "times"] {
+        let to = format!("hops = 2\nview = \"{view}\"\n");
+        blame(both, &to, "view =", "needs view = \"departure\"");
+    }
+    blame(both, "hops = 2\n", "hops =", "needs view = \"departure\"");
+    for (kind, keys) in [("threshold", "n"), ("pool", "in, kept")] {
+        let why = format!("a {kind} mix has no mean_delay, but {keys}");
+        blame("\"poisson\"", &format!("\"{kind}\""), "mean_delay =", &why);
+    }
+    blame(
+        "view = \"departures\"",
+        "n = 3 #",
+        "n = 3",
+        "a Poisson mix has no n, but mean_delay, hops, view",
+    );
+    blame("view = \"departures\"", "kept = 3 #", "kept =", "a Poisson mix has no kept");
+    blame("mean_delay =", "#", "kind =", "a Poisson mix needs mean_delay");
+    blame("rho = 5", "rho = 5\nper_second = 100 #", "per_second = 100", "leave one of them out");
+    blame("rho = 5", "#", "[arrivals]", "expected rho or per_second");
+    let slow = "mean_delay = \"1 d\"\n[arrivals]\nrho = 0.001\n[sweep] #";
+    let tail = &text[text.find("mean_delay =").unwrap()..text.find("[sweep]").unwrap()];
+    blame(tail, slow, "messages =", "at most 100 million arrivals and a hundred years");
+}
+
 /// As `refused`, where another line than the changed one is to blame.
 fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
     let error = refusal(name, from, to);

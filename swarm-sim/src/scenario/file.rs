@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::disclosure::{DisclosureFile, disclosure};
 use super::error::Fault;
+use super::mixes::{MixesFile, mixes};
 use super::paths::{PathsFile, paths};
 use super::swarms::{SwarmsFile as MapsFile, swarms};
 use super::value::{Bytes, Count, Delay, Period, Shape};
@@ -47,6 +48,7 @@ pub(super) enum EngineName {
     Paths,
     Swarms,
     Disclosure,
+    Mixes,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +242,15 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
             Ok(Scenario {
                 name: name(&file.name)?,
                 engine: Engine::Disclosure(disclosure(&file)?),
+                about: file.about,
+                replicates: file.replicates.0,
+            })
+        }
+        EngineName::Mixes => {
+            let file: MixesFile = toml::from_str(text)?;
+            Ok(Scenario {
+                name: name(&file.name)?,
+                engine: Engine::Mixes(mixes(&file)?),
                 about: file.about,
                 replicates: file.replicates.0,
             })

@@ -206,6 +206,37 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
+/// A number from a millionth to a million.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Positive(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = f64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number from 0.000001 to 1000000")
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<f64, E> {
+                if (1e-6..=1e6).contains(&value) {
+                    return Ok(value);
+                }
+                Err(E::custom(format!("expected a number from 0.000001 to 1000000, found {value}")))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<f64, E> {
+                self.visit_f64(value as f64)
+            }
+        }
+
+        deserializer.deserialize_any(Number).map(Self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,8 +198,11 @@ fn delay_of_a_cascade_is_erlang_and_the_posterior_as_surprising_as_it_says() {
 #[test]
 fn extremes_quantiles_and_means_are_in_order_and_say_what_is_independent() {
     let report = report(&poisson(3.0, 1, "departure"));
+    let first = report_on(&poisson(3.0, 1, "departure"), 1, 1, 1);
     for kind in ["shannon", "min_entropy"] {
         let of = |what: &str| value(&report, &format!("{kind}_{what}"));
+        // The least of forty replicates is not in the first.
+        assert!(of("least") < value(&first, &format!("{kind}_least")));
         assert!(of("least") < of("p5") && of("p5") < of("p50") && of("least") < of("mean"));
         let least = metric(&report, &format!("{kind}_least"));
         assert_eq!((least.interval(), least.samples), (None, 160_000));

@@ -53,7 +53,7 @@ class Reader(unittest.TestCase):
 
     def test_curves_are_read_as_the_file_says(self) -> None:
         run = read_run(CURVES)
-        self.assertEqual(set(run.curves), {"guard_malicious", "both_ends_seen"})
+        self.assertEqual(set(run.curves), {"guard_malicious", "both_ends_seen", "guard_seen"})
         lines = (CURVES / "curves.csv").read_text(encoding="utf-8").splitlines()
         self.assertEqual(lines[0], "curve,time,unit,share,ci_low,ci_high")
         curve = run.curves["both_ends_seen"]

@@ -80,6 +80,8 @@ fn figure(metric: &Metric) -> String {
 fn number(value: f64) -> String {
     if value == value.trunc() {
         format!("{value:.0}")
+    } else if value.abs() < 1e-3 {
+        format!("{value:.3e}")
     } else if value.abs() >= 100.0 {
         format!("{value:.1}")
     } else {

@@ -233,6 +233,9 @@ fn write_column<'a, I: Iterator<Item = &'a str>>(
             wrong
         }
     };
+    if let Some((row, _)) = wrong {
+        return Ok(Some(row));
+    }
     column.close()?;
-    Ok(wrong.map(|(row, _)| row))
+    Ok(None)
 }

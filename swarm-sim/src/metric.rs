@@ -179,7 +179,7 @@ impl Metric {
         };
         let by_replicate: Vec<Option<f64>> = replicates.iter().map(of_replicate).collect();
         let means: Vec<f64> = by_replicate.iter().copied().flatten().collect();
-        let over = stats::student(&means);
+        let over = student_of_shares(&means);
         Self {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
@@ -199,7 +199,10 @@ impl Metric {
     pub(crate) fn mean(name: &'static str, unit: &'static str, replicates: &[f64]) -> Self {
         let by_replicate = replicates.iter().copied().map(Some).collect();
         let mean = Self::new(name, unit, replicates.len() as u64, stats::mean(replicates));
-        let over = stats::student(replicates);
+        let over = match unit {
+            "share" | "probability" => student_of_shares(replicates),
+            _ => stats::student(replicates),
+        };
         Self { by_replicate, ..mean.with_interval(Method::Replicates, Unit::Replicate, over) }
     }
 
@@ -259,6 +262,13 @@ impl Metric {
     }
 }
 
+/// Student's interval of a share, which no share leaves: it lies in 0…1, but for an estimate that itself lies beyond.
+fn student_of_shares(replicates: &[f64]) -> Option<Interval> {
+    let most = stats::mean(replicates)?.max(1.0);
+    let Interval { low, high } = stats::student(replicates)?;
+    Some(Interval { low: low.max(0.0), high: high.min(most) })
+}
+
 /// Hits among trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -277,4 +287,23 @@ pub struct Table {
     pub columns: &'static [&'static str],
     /// The rows.
     pub rows: Vec<Vec<Option<u64>>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interval_of_a_share_stays_between_nothing_and_all() {
+        let ends = |metric: &Metric| metric.interval().map(|i| (i.low, i.high));
+        let rare = Metric::mean("x", "share", &[0.0, 0.0, 0.1]);
+        assert!(ends(&rare).is_some_and(|(low, high)| low == 0.0 && high > 0.1), "{rare:?}");
+        let common = Metric::mean("x", "probability", &[0.9, 1.0, 1.0]);
+        assert!(ends(&common).is_some_and(|(low, high)| low < 0.9 && high == 1.0), "{common:?}");
+        let time = Metric::mean("x", "d", &[0.0, 0.0, 0.1]);
+        assert!(ends(&time).is_some_and(|(low, _)| low < 0.0), "{time:?}");
+        let clients = |hits| vec![Share { hits, of: 100 }; 3];
+        let over = Metric::share_over_clients("x", &[clients(0), clients(0), clients(1)]);
+        assert_eq!(over.over_replicates().map(|i| i.low), Some(0.0));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Method, Metric, Unit};
 use crate::stats::survival::{self, Step};
-use crate::stats::{self, Interval};
+use crate::stats::Interval;
 
 /// A share of clients over time.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl Metric {
     ) -> Self {
         let (share, band) = happened(pooled, time);
         let each: Vec<f64> = replicates.iter().map(|steps| happened(steps, time).0).collect();
-        let over = stats::student(&each);
+        let over = super::student_of_shares(&each);
         Self {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),

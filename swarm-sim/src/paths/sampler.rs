@@ -219,6 +219,7 @@ impl Sampler {
 
     /// Guard, and with a single guard possibly another destination: the client asks another member then. None if there
     /// is no other.
+    #[inline(always)]
     fn guard(&mut self, members: &[u32], group: u32, destination: &mut u32) -> Option<u32> {
         if self.in_use.len() < 2 || self.guards_in == Some(group) {
             let only = self.in_use.first()?.node;
@@ -245,6 +246,7 @@ impl Sampler {
 
     /// A member of the second layer outside of the destination's swarm; where there is none, one more is drawn. None if
     /// there is no other.
+    #[inline(always)]
     fn middle(&mut self, world: &World<'_>, now: u64, life: (u64, u64), group: u32) -> Option<u32> {
         if self.middles.is_empty() || self.middles_in == Some(group) {
             let middle = self.draw(world, |_, other| other != group)?;
@@ -319,7 +321,7 @@ impl Chooser for Sampler {
         self.in_use.iter().for_each(|guard| each(guard.node));
     }
 
-    #[inline]
+    #[inline(always)]
     fn choose(&mut self, world: &World<'_>, now: u64, contacts: &[Contact]) -> Option<Hops> {
         let (low, high) = halves(self.fast.next());
         let group = contacts.get(index(low, contacts.len()))?.group;

@@ -1,6 +1,6 @@
 //! How often intervals hold the value that they are made for: over 1000 seeds, 95 % of them should.
 //!
-//! A test of its own (`make coverage`), as it takes a minute: 93 to 97 % is three standard errors to either side.
+//! A target of its own, `make coverage`: 93 to 97 % is three standard errors to either side.
 #![allow(clippy::unwrap_used)]
 
 use std::num::NonZeroUsize;
@@ -34,32 +34,32 @@ fn estimates(name: &str, words: &str, samples: u64) {
 }
 
 #[test]
-#[ignore = "a minute: make coverage"]
+#[ignore = "1000 seeds: make coverage"]
 fn intervals_of_shares_hold_the_closed_form() {
     estimates("path-both-ends", "nodes=100 malicious=30", 20_000);
 }
 
 #[test]
-#[ignore = "a minute: make coverage"]
+#[ignore = "1000 seeds: make coverage"]
 fn intervals_of_means_hold_the_closed_form() {
     estimates("guard-days-to-compromise", "malicious_share=0.2 life_days=30", 2_000);
 }
 
 #[test]
-#[ignore = "a minute: make coverage"]
+#[ignore = "1000 seeds: make coverage"]
 fn intervals_of_quantiles_hold_the_closed_form() {
     estimates("erlang-delay", "hops=3 quantile=0.9", 4_000);
 }
 
 #[test]
-#[ignore = "a minute: make coverage"]
+#[ignore = "1000 seeds: make coverage"]
 fn intervals_of_rare_events_hold_the_closed_form() {
     estimates("loss-within", "size=3 fail_rate=0.01 repair_rate=1 time=100", 4_000);
     estimates("swarm-capture", "nodes=2000 malicious=60 size=7 at_least=5", 4_000);
 }
 
 #[test]
-#[ignore = "a minute: make coverage"]
+#[ignore = "1000 seeds: make coverage"]
 fn intervals_of_whole_runs_hold_the_closed_form() {
     let text = r#"
         version = 1

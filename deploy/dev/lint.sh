@@ -59,14 +59,15 @@ echo "they do"
 
 # The release profile, as in the tests: RocksDB's build script then runs once for both.
 step "clippy"
-# The feature brings in the load measurement.
-cargo clippy --locked --release --workspace --features enjambre-sdk/probe --all-targets -- -D warnings
+# The features bring in the load measurement, and the simulator's Parquet files.
+cargo clippy --locked --release --workspace --features enjambre-sdk/probe,swarm-sim/parquet \
+  --all-targets -- -D warnings
 
 step "clippy, the SDK without its command"
 cargo clippy --locked --release -p enjambre-sdk --no-default-features -- -D warnings
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --features swarm-sim/parquet --no-deps
 
 step "licences, bans, sources"
 if cargo deny --version >/dev/null 2>&1; then

@@ -10,7 +10,8 @@ checks=()
 for crate in enjambre-protocol enjambre-link enjambre-node enjambre-sdk swarm-sim; do
   checks+=(--config "profile.release.package.$crate.debug-assertions=true")
 done
-selection=(--locked --release --workspace)
+# The feature brings in the simulator's Parquet files.
+selection=(--locked --release --workspace --features swarm-sim/parquet)
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

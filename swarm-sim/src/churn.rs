@@ -12,10 +12,10 @@ mod measure;
 pub(crate) use history::{History, Planned};
 pub(crate) use measure::{RING, merge};
 
-use enjambre_protocol::id::Digest;
 use enjambre_protocol::swarm::SwarmState;
 use enjambre_protocol::swarm::invariants::{self, Violation};
 
+use crate::run::Outcome;
 use crate::scenario::{Churn, Rules};
 use crate::stream::Streams;
 use crate::trace::Trace;
@@ -49,16 +49,8 @@ pub enum ChurnError {
     },
 }
 
-/// What one replicate gives.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) digest: Digest,
-    pub(crate) events: u64,
-    pub(crate) measures: Measures,
-}
-
 /// Runs one replicate.
-pub(crate) fn run(churn: &Churn, streams: &Streams) -> Result<Outcome, ChurnError> {
+pub(crate) fn run(churn: &Churn, streams: &Streams) -> Result<Outcome<Measures>, ChurnError> {
     let mut history = History::new(churn, streams);
     let mut measures = Measures::default();
     let mut trace = Trace::new();

@@ -29,8 +29,7 @@ pub(crate) use theory::Theory;
 
 use core::time::Duration;
 
-use enjambre_protocol::id::Digest;
-
+use crate::run::Outcome;
 use crate::scenario::{Mix, Mixes};
 use crate::stream::{Stream, Streams};
 use crate::trace::Trace;
@@ -49,17 +48,9 @@ pub enum MixesError {
     },
 }
 
-/// What one replicate gives.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) digest: Digest,
-    pub(crate) events: u64,
-    pub(crate) measures: Measures,
-}
-
 /// Runs one replicate. Its events are arrivals and departures, of each hop; the digest holds them with what the
 /// adversary concludes.
-pub(crate) fn run(mixes: &Mixes, streams: &Streams) -> Result<Outcome, MixesError> {
+pub(crate) fn run(mixes: &Mixes, streams: &Streams) -> Result<Outcome<Measures>, MixesError> {
     let mut trace = Trace::new();
     let records = match mixes.mix {
         Mix::Threshold { n } => pool::run(mixes, n, 0, streams, &mut trace),

@@ -28,9 +28,9 @@ mod world;
 
 pub(crate) use measure::merge;
 
-use enjambre_protocol::id::Digest;
 use enjambre_protocol::onion::{BuildError, PeelError};
 
+use crate::run::Outcome;
 use crate::scenario::Onion;
 use crate::stream::Streams;
 use engine::Simulation;
@@ -94,15 +94,7 @@ pub enum OnionSimError {
     NoSuchNode,
 }
 
-/// What one replicate gives.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) digest: Digest,
-    pub(crate) events: u64,
-    pub(crate) measures: Measures,
-}
-
 /// Runs one replicate.
-pub(crate) fn run(onion: &Onion, streams: &Streams) -> Result<Outcome, OnionSimError> {
+pub(crate) fn run(onion: &Onion, streams: &Streams) -> Result<Outcome<Measures>, OnionSimError> {
     Simulation::new(onion, streams).run()
 }

@@ -25,8 +25,7 @@ mod world;
 
 pub(crate) use measure::{Theory, merge};
 
-use enjambre_protocol::id::Digest;
-
+use crate::run::Outcome;
 use crate::scenario::{Paths, Selection};
 use crate::stream::Streams;
 use crate::trace::Trace;
@@ -55,16 +54,8 @@ pub enum PathsError {
     },
 }
 
-/// What one replicate gives.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) digest: Digest,
-    pub(crate) events: u64,
-    pub(crate) measures: Measures,
-}
-
 /// Runs one replicate. Its events are the requests; the digest holds each client's, folded.
-pub(crate) fn run(paths: &Paths, streams: &Streams) -> Result<Outcome, PathsError> {
+pub(crate) fn run(paths: &Paths, streams: &Streams) -> Result<Outcome<Measures>, PathsError> {
     let clients = match paths.selection {
         Selection::Machine => watch::<Machine>(paths, streams),
         Selection::Sampler(_) => watch::<Sampler>(paths, streams),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use enjambre_protocol::id::Digest;
 
 use crate::churn::{self, ChurnError};
-use crate::disclosure::{self, DisclosureError};
+use crate::disclosure::{self, Disclosed, DisclosureError};
 use crate::explain::{Explanation, explain};
 use crate::metric::{Curve, Metric, Table};
 use crate::mixes::{self, MixesError};
@@ -115,55 +115,32 @@ pub fn run_watched(
         replicate,
         source,
     };
-    let (digests, events, (metrics, table, curves)) = match &scenario.engine {
+    let Found { digests, events, metrics, table, curves } = match &scenario.engine {
         Engine::Churn(spec) => {
-            let outcomes = spread(config, |replicate| churn::run(spec, &streams(replicate)));
-            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
-            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
-            let events = outcomes.iter().map(|o| o.events).sum();
-            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            let (metrics, table) = churn::merge(&measures);
-            (digests, events, (metrics, table, Vec::new()))
+            let one = |replicate| churn::run(spec, &streams(replicate));
+            gather(config, one, |all| without_curves(churn::merge(all))).map_err(failed)?
         }
         Engine::Onion(spec) => {
-            let outcomes = spread(config, |replicate| onion::run(spec, &streams(replicate)));
-            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
-            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
-            let events = outcomes.iter().map(|o| o.events).sum();
-            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            let (metrics, table) = onion::merge(spec, &measures);
-            (digests, events, (metrics, table, Vec::new()))
+            let one = |replicate| onion::run(spec, &streams(replicate));
+            gather(config, one, |all| without_curves(onion::merge(spec, all))).map_err(failed)?
         }
         Engine::Paths(spec) => {
-            let outcomes = spread(config, |replicate| paths::run(spec, &streams(replicate)));
-            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
-            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
-            let events = outcomes.iter().map(|o| o.events).sum();
-            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            (digests, events, paths::merge(spec, &measures))
+            let one = |replicate| paths::run(spec, &streams(replicate));
+            gather(config, one, |all| paths::merge(spec, all)).map_err(failed)?
         }
         Engine::Swarms(spec) => {
-            let outcomes = spread(config, |replicate| swarms::run(spec, &streams(replicate)));
-            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
-            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
-            let events = outcomes.iter().map(|o| o.events).sum();
-            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            let (metrics, table) = swarms::merge(spec, &measures);
-            (digests, events, (metrics, table, Vec::new()))
+            let one = |replicate| swarms::run(spec, &streams(replicate));
+            gather(config, one, |all| without_curves(swarms::merge(spec, all))).map_err(failed)?
         }
         Engine::Mixes(spec) => {
-            let outcomes = spread(config, |replicate| mixes::run(spec, &streams(replicate)));
-            let outcomes = outcomes.map_err(|(at, error)| failed((at, error.into())))?;
-            let digests: Vec<Digest> = outcomes.iter().map(|o| o.digest).collect();
-            let events = outcomes.iter().map(|o| o.events).sum();
-            let measures: Vec<_> = outcomes.into_iter().map(|o| o.measures).collect();
-            let (metrics, table) = mixes::merge(spec, &measures);
-            (digests, events, (metrics, table, Vec::new()))
+            let one = |replicate| mixes::run(spec, &streams(replicate));
+            gather(config, one, |all| without_curves(mixes::merge(spec, all))).map_err(failed)?
         }
         Engine::Disclosure(spec) => {
             let found = disclosure::run(spec, &scenario.name, config);
-            let found = found.map_err(|e| failed((e.replicate, e.source.into())))?;
-            (found.digests, found.events, (found.metrics, found.table, found.curves))
+            let found = found.map_err(|error| failed((error.replicate, error.source.into())))?;
+            let Disclosed { digests, events, metrics, table, curves } = found;
+            Found { digests, events, metrics, table, curves }
         }
     };
     Ok(RunReport {
@@ -178,6 +155,41 @@ pub fn run_watched(
         table,
         curves,
     })
+}
+
+/// What one replicate gives, with what its engine measured.
+#[derive(Debug)]
+pub(crate) struct Outcome<M> {
+    pub(crate) digest: Digest,
+    pub(crate) events: u64,
+    pub(crate) measures: M,
+}
+
+/// What all replicates give.
+struct Found {
+    digests: Vec<Digest>,
+    events: u64,
+    metrics: Vec<Metric>,
+    table: Table,
+    curves: Vec<Curve>,
+}
+
+fn without_curves((metrics, table): (Vec<Metric>, Table)) -> (Vec<Metric>, Table, Vec<Curve>) {
+    (metrics, table, Vec::new())
+}
+
+/// Runs all replicates of an engine and merges what they measured, in their order.
+fn gather<M: Send, E: Send + Into<EngineError>>(
+    config: &Watched<'_>,
+    one: impl Fn(u32) -> Result<Outcome<M>, E> + Sync,
+    merge: impl FnOnce(&[M]) -> (Vec<Metric>, Table, Vec<Curve>),
+) -> Result<Found, (u32, EngineError)> {
+    let outcomes = spread(config, one).map_err(|(at, error)| (at, error.into()))?;
+    let digests = outcomes.iter().map(|outcome| outcome.digest).collect();
+    let events = outcomes.iter().map(|outcome| outcome.events).sum();
+    let measures: Vec<M> = outcomes.into_iter().map(|outcome| outcome.measures).collect();
+    let (metrics, table, curves) = merge(&measures);
+    Ok(Found { digests, events, metrics, table, curves })
 }
 
 /// How a scenario is run, and who is told of each replicate that is done.

@@ -24,24 +24,15 @@ pub(crate) use map::Map;
 pub(crate) use measure::merge;
 pub(crate) use theory::Theory;
 
-use enjambre_protocol::id::Digest;
-
 use crate::churn::ChurnError;
+use crate::run::Outcome;
 use crate::scenario::Swarms;
 use crate::stream::Streams;
 use crate::trace::Trace;
 use measure::Measures;
 
-/// What one replicate gives.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) digest: Digest,
-    pub(crate) events: u64,
-    pub(crate) measures: Measures,
-}
-
 /// Runs one replicate. Its events are documents and weighted samples.
-pub(crate) fn run(swarms: &Swarms, streams: &Streams) -> Result<Outcome, ChurnError> {
+pub(crate) fn run(swarms: &Swarms, streams: &Streams) -> Result<Outcome<Measures>, ChurnError> {
     let mut trace = Trace::new();
     let maps = map::maps(swarms, streams, &mut trace)?;
     let measures = Measures::of(swarms, &maps, streams, &mut trace);

@@ -1,8 +1,8 @@
 //! Figures about when something first happened to a client, where some clients were not watched to the end.
 
 use super::{Method, Metric, Unit};
-use crate::stats::survival::{self, Step};
 use crate::stats::Interval;
+use crate::stats::survival::{self, Step};
 
 /// A share of clients over time.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,14 +5,15 @@ use core::time::Duration;
 use enjambre_protocol::onion::{OnionError, SizeClass};
 use enjambre_protocol::time::Instant;
 
+use super::OnionSimError;
 use super::client::Client;
 use super::measure::Measures;
 use super::message::{Action, Happening, Message, StreamId, Tag};
 use super::node::{Duty, Node, Power};
 use super::world::{Founded, World};
-use super::{OnionSimError, Outcome};
 use crate::net::{Net, Transit};
 use crate::queue::{EventKey, EventQueue};
+use crate::run::Outcome;
 use crate::scenario::{Failures, Onion};
 use crate::stream::Streams;
 use crate::trace::Trace;
@@ -106,7 +107,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Runs until every client has sent all its requests and knows what became of them.
-    pub(super) fn run(mut self) -> Result<Outcome, OnionSimError> {
+    pub(super) fn run(mut self) -> Result<Outcome<Measures>, OnionSimError> {
         while self.busy > 0 {
             let Some((key, happening)) = self.queue.pop() else { break };
             self.note(&key, &happening);

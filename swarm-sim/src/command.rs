@@ -70,6 +70,8 @@ pub(crate) enum CommandError {
     #[cfg(feature = "parquet")]
     #[error(transparent)]
     Parquet(#[from] swarm_sim::parquet::ParquetError),
+    #[error("{what}")]
+    New { what: String },
     #[error("{count} figures differ: {names}")]
     Figures { count: usize, names: String, table: String },
     #[error(transparent)]
@@ -91,7 +93,7 @@ impl CommandError {
             #[cfg(feature = "parquet")]
             Self::Parquet(error) => error.kind(),
             Self::Compare(_) => "comparison",
-            Self::Report(_) => "usage",
+            Self::Report(_) | Self::New { .. } => "usage",
             Self::Figures { .. } => "difference",
             Self::Differ { .. } => "determinism",
             Self::Theory(_) => "parameter",
@@ -102,7 +104,8 @@ impl CommandError {
     /// 2 for what the caller can correct, 1 for a failure.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) | Self::Report(_) => 2,
+            Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) => 2,
+            Self::Report(_) | Self::New { .. } => 2,
             Self::Folder(error) if error.is_refusal() => 2,
             #[cfg(feature = "parquet")]
             Self::Parquet(error) if error.is_refusal() => 2,

@@ -119,6 +119,19 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Write a commented scenario to start from.
+    #[command(after_help = command::scenarios::NEW_HELP)]
+    New {
+        /// The file, which must not exist.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The built-in scenario that it is a copy of.
+        #[arg(long, value_name = "NAME", default_value = "quickstart")]
+        from: String,
+        /// Print errors as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the closed form of a metric, for example `path-both-ends nodes=100 malicious=20`.
     #[command(after_help = command::theory::ANALYTIC_HELP.as_str())]
     Analytic {
@@ -176,6 +189,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "parquet")]
         Action::Parquet { json, .. } => *json,
         Action::Explain { json, .. }
+        | Action::New { json, .. }
         | Action::Merge { json, .. }
         | Action::Compare { json, .. } => *json,
         Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
@@ -249,6 +263,7 @@ fn execute(action: Action) -> Result<String, CommandError> {
             command::parquet::parquet(&folders, existing, json)
         }
         Action::Compare { a, b, json } => command::compare::compare(&a, &b, json),
+        Action::New { file, from, .. } => command::scenarios::new(&file, &from),
         Action::Explain { scenario, json } => command::scenarios::explain(&scenario, json),
         Action::Scenarios { json } => command::scenarios::list(json),
         Action::Analytic { query } => command::theory::analytic(&query),

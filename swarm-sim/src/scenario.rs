@@ -8,16 +8,17 @@ mod built_in;
 mod disclosure;
 mod error;
 mod file;
+mod include;
 mod mixes;
 mod paths;
 mod swarms;
 mod value;
 
 use core::time::Duration;
-use std::path::Path;
 
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use error::ScenarioError;
+pub(crate) use include::Whole;
 pub(crate) use mixes::memory;
 pub use mixes::{Arrivals, Mix, Mixes, View};
 pub use swarms::{Maps, Part, Swarms};
@@ -418,22 +419,10 @@ impl Kind {
 }
 
 impl Scenario {
-    /// Finds a built-in scenario by its name, else reads a file.
+    /// Finds a built-in scenario by its name, else reads a file, with what it includes.
     pub fn load(name_or_file: &str) -> Result<Self, ScenarioError> {
-        Self::parse(name_or_file, &Self::text(name_or_file)?)
-    }
-
-    /// The text of a built-in scenario, else that of a file.
-    pub fn text(name_or_file: &str) -> Result<String, ScenarioError> {
-        if let Some(built_in) = BUILT_IN.iter().find(|b| b.name == name_or_file) {
-            return Ok(built_in.text.to_owned());
-        }
-        let path = Path::new(name_or_file);
-        if path.extension().is_none() && !path.exists() {
-            return Err(ScenarioError::Unknown { name: name_or_file.to_owned() });
-        }
-        std::fs::read_to_string(path)
-            .map_err(|source| ScenarioError::Read { file: name_or_file.to_owned(), source })
+        let whole = Whole::read(name_or_file)?;
+        Self::parse(name_or_file, &whole.text).map_err(|error| whole.located(error))
     }
 
     /// Reads the text of a scenario, but for its `[sweep]`; `file` is what errors call it.

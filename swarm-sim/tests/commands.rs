@@ -201,7 +201,7 @@ fn manifest_alone_differs_between_equal_runs_and_stays_when_one_is_repeated() {
 fn manifest_of_something_else_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    let guards = BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
     let (base, _) = guards.split_once("[sweep]").unwrap();
     let small = base.replacen("count = 500", "count = 20", 1);
     std::fs::write(at.join("s.toml"), format!("{small}[sweep]\n\"paths.guards\" = [1]\n")).unwrap();
@@ -253,7 +253,7 @@ sys.exit(child.wait())
 #[test]
 fn progress_is_shown_to_a_terminal_and_to_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
+    let guards = BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
     let (base, _) = guards.split_once("[sweep]").unwrap();
     let small = base.replacen("count = 500", "count = 20", 1);
     let text = format!("{small}[sweep]\n\"paths.guards\" = [1, 2]\n");

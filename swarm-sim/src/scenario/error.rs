@@ -88,6 +88,21 @@ impl From<toml::de::Error> for Fault {
     }
 }
 
+/// Where the line of a key starts, and its number from 1. A table is found by its header, with or without brackets.
+pub(super) fn line_of(text: &str, key: &str) -> Option<(usize, usize)> {
+    let bare = key.trim_matches(['[', ']']);
+    let mut start = 0;
+    for (line, content) in (1..).zip(text.split_inclusive('\n')) {
+        let found = key_at(text, start);
+        let found = found.as_deref().map(|found| found.trim_matches(['[', ']']).trim());
+        if found == Some(bare) && !content.trim_start().starts_with('#') {
+            return Some((start, line));
+        }
+        start += content.len();
+    }
+    None
+}
+
 /// The key whose value starts at `start`, with the table it stands in.
 fn key_at(text: &str, start: usize) -> Option<String> {
     let line_start = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);

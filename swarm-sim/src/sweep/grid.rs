@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::SweepError;
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{Scenario, ScenarioError, Whole};
 
 /// Points of a sweep at most.
 const POINTS_MAX: usize = 10_000;
@@ -74,8 +74,11 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
 impl Sweep {
     /// Finds a built-in scenario by its name, else reads a file.
     pub fn load(name_or_file: &str) -> Result<Self, SweepError> {
-        let text = Scenario::text(name_or_file)?;
-        Self::parse(name_or_file, &text)
+        let whole = Whole::read(name_or_file)?;
+        Self::parse(name_or_file, &whole.text).map_err(|error| match error {
+            SweepError::Scenario(error) => SweepError::Scenario(whole.located(error)),
+            other => other,
+        })
     }
 
     /// Reads the text of a scenario; `file` is what errors call it.

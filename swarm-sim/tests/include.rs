@@ -1,0 +1,123 @@
+//! Scenarios that include others, and new ones.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use swarm_sim::scenario::{BUILT_IN, Scenario};
+use swarm_sim::sweep::Sweep;
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let file = folder.join(name);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+/// Exit code, standard output, standard error.
+fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_swarm-sim");
+    let output = Command::new(program).args(line.split(' ')).current_dir(folder).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn what_a_file_does_not_say_comes_from_the_one_that_it_includes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "lib/base.toml", "include = \"guard-life\"\n[network]\nnodes = 90\n");
+    let file = write(
+        folder,
+        "mine.toml",
+        "include = \"lib/base.toml\"\nname = \"mine\"\n[adversary]\nshare = \"7 %\"\n\n[sweep]\n\"paths.guards\" = [1, 2]\n",
+    );
+    // The same as one text.
+    let base = BUILT_IN.iter().find(|b| b.name == "guard-life").unwrap().text;
+    let one = [
+        ("name = \"guard-life\"", "name = \"mine\""),
+        ("nodes = 400", "nodes = 90"),
+        ("share = \"5 %\"", "share = \"7 %\""),
+        ("[sweep]\n", "[sweep]\n\"paths.guards\" = [1, 2]\n"),
+    ];
+    let one = one.iter().fold(base.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    });
+    assert_eq!(Scenario::load(&file).unwrap(), Scenario::parse("one.toml", &one).unwrap());
+    let (swept, plain) = (Sweep::load(&file).unwrap(), Sweep::parse("one.toml", &one).unwrap());
+    assert_eq!((swept.points, swept.axes), (plain.points, plain.axes));
+    // The text of a sweep stands alone.
+    assert_eq!(Sweep::parse("alone.toml", &swept.text).unwrap().base, swept.base);
+}
+
+#[test]
+fn errors_name_the_file_in_which_the_key_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let refused = |base: &str, mine: &str, start: &str, part: &str| {
+        write(folder, "base.toml", base);
+        let file = write(folder, "mine.toml", mine);
+        let error = Scenario::load(&file).unwrap_err().to_string();
+        let start = format!("{}/{start}", folder.display());
+        assert!(error.starts_with(&start) && error.contains(part), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    };
+    let quickstart = BUILT_IN.iter().find(|b| b.name == "quickstart").unwrap().text;
+    let line = |part: &str| {
+        let line = quickstart.lines().position(|line| line.starts_with(part)).unwrap();
+        format!("base.toml, line {}, ", line + 1)
+    };
+    let mine = "# mine\ninclude = \"base.toml\"\n";
+    let changed = |from: &str, to: &str| quickstart.replacen(from, to, 1);
+    refused(&changed("nodes = 300", "nodes = 3"), mine, &line("nodes"), "network.nodes");
+    let over = format!("{mine}[network]\nnodes = 3\n");
+    refused(quickstart, &over, "mine.toml, line 4, network.nodes", "from 4 to 10000");
+    let odd = format!("{mine}[network]\nodd = 3\n");
+    refused(quickstart, &odd, "mine.toml, line 4, network.odd", "unknown field");
+    refused(&changed("nodes = 300", ""), mine, &line("[network]"), "missing field `nodes`");
+    refused("version = 1\n[", mine, "base.toml, line 2", "");
+    let (here, two) = ("mine.toml, line 2, include", "include = 2\n");
+    refused("include = \"mine.toml\"\n", mine, "base.toml, line 1, include", "includes itself");
+    refused("", "# mine\ninclude = \"none.toml\"\n", here, "cannot read");
+    refused("", "# mine\ninclude = \"garlic\"\n", here, "no scenario is called");
+    refused(two, mine, "base.toml, line 1, include", "expected the name of a file");
+    let endless = format!("{}\n", "#".repeat(2 << 20));
+    refused(&endless, mine, here, "more than 1048576 bytes");
+}
+
+#[test]
+fn new_scenario_runs_and_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (code, out, error) = said(folder, "new mine-2.toml --from churn");
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert_eq!(
+        out,
+        "mine-2.toml is churn under another name; run it with: swarm-sim run mine-2.toml\n"
+    );
+    let file = folder.join("mine-2.toml").display().to_string();
+    assert_eq!(Scenario::load(&file).unwrap().name, "mine-2");
+    for built_in in BUILT_IN {
+        let name = format!("copy-{}", built_in.name);
+        let (code, ..) = said(folder, &format!("new {name}.toml --from {}", built_in.name));
+        assert_eq!(code, Some(0));
+        let file = folder.join(format!("{name}.toml")).display().to_string();
+        assert_eq!(Scenario::load(&file).unwrap().name, name);
+    }
+    let before = std::fs::read_to_string(&file).unwrap();
+    for (line, part) in [
+        ("new mine-2.toml", "mine-2.toml exists"),
+        ("new Mine.toml", "lower-case"),
+        ("new mine", "a file such as mine.toml"),
+        ("new ok.toml --from garlic", "no scenario is called garlic"),
+    ] {
+        let (code, out, error) = said(folder, line);
+        assert_eq!((code, out.as_str(), error.lines().count()), (Some(2), "", 1), "{error}");
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    assert!(!folder.join("ok.toml").exists());
+    let (code, _, error) = said(folder, "new none/x.toml");
+    assert!(code == Some(1) && error.contains("cannot write to none/x.toml"), "{error}");
+}

@@ -29,10 +29,10 @@ pub(crate) struct Which {
     #[arg(value_name = "NAME|FILE")]
     pub(crate) scenario: String,
     /// Seed of all random streams.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Replicates, instead of the scenario's number.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) replicates: Option<u32>,
     /// Print JSON.
     #[arg(long)]
@@ -44,6 +44,11 @@ impl Which {
         let replicates = self.replicates.unwrap_or(scenario.replicates);
         RunConfig { seed: self.seed, replicates, threads }
     }
+}
+
+/// A number of threads.
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number from 1".to_owned())
 }
 
 pub(crate) fn cores() -> NonZeroUsize {

@@ -2,6 +2,7 @@
 
 mod command;
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ enum Action {
         #[command(flatten)]
         which: Which,
         /// Threads; as many as there are cores unless set. They do not show in the results.
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
         /// Folder for results.json, metrics.csv, a table of single events, manifest.json and the page report.html;
         /// runs/NAME-SEED unless set. Results of another run that stand there are not touched.
@@ -49,10 +50,10 @@ enum Action {
         #[command(flatten)]
         which: Which,
         /// Threads; as many as there are cores unless set. They do not show in the results.
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
         /// Run a part of the points only, such as 3/16; `merge` puts parts together.
-        #[arg(long, value_name = "K/N", value_parser = Shard::parse, default_value = "1/1")]
+        #[arg(long, value_name = "K/N", allow_hyphen_values = true, value_parser = Shard::parse, default_value = "1/1")]
         shard: Shard,
         /// Folder for the points; runs/NAME-SEED-sweep unless set, with -K-of-N for a shard.
         #[arg(long, value_name = "DIR")]
@@ -150,7 +151,7 @@ enum Action {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Threads; as many as there are cores unless set. They do not show in the result.
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
     },
     /// List every metric that has a closed form, with parameters, formula, unit and source.
@@ -195,39 +196,52 @@ fn main() -> ExitCode {
         Action::Scenarios { json } | Action::Metrics { json } | Action::Selfcheck { json } => *json,
     };
     match execute(command.action) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => say(&text, ExitCode::SUCCESS),
         Err(error) => {
             if let CommandError::Selfcheck { table, .. } | CommandError::Figures { table, .. } =
                 &error
             {
-                print!("{table}");
+                let _ = std::io::stdout().write_all(table.as_bytes());
             }
             if as_json {
                 print_error_json(error.kind(), &error.to_string());
             } else {
-                eprintln!("swarm-sim: {error}");
+                let _ = writeln!(std::io::stderr(), "swarm-sim: {error}");
             }
             ExitCode::from(error.exit_code())
         }
     }
 }
 
+/// Prints what a command found. Who stopped reading wants no more of it; a full disk is a failure.
+fn say(text: &str, code: ExitCode) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(std::io::stderr(), "swarm-sim: cannot print: {error}");
+            ExitCode::from(1)
+        }
+        Ok(()) | Err(_) => code,
+    }
+}
+
 fn print_error_json(kind: &str, text: &str) {
-    eprintln!("{}", json!({"error": {"kind": kind, "text": text, "retry": "never"}}));
+    let _ = writeln!(
+        std::io::stderr(),
+        "{}",
+        json!({"error": {"kind": kind, "text": text, "retry": "never"}})
+    );
 }
 
 /// Help and version are no errors; all else is said in one sentence.
 fn wrong_use(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        print!("{error}");
-        return ExitCode::SUCCESS;
+        return say(&error.to_string(), ExitCode::SUCCESS);
     }
     let text = error.to_string();
     let lines = text.lines().map(str::trim);
-    let sentence: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+    let ends = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more");
+    let sentence: Vec<&str> = lines.take_while(|line| !ends(line)).collect();
     let sentence = sentence.join(" ");
     let sentence = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let actions = Command::command();
@@ -240,7 +254,7 @@ fn wrong_use(error: &clap::Error) -> ExitCode {
     if std::env::args_os().any(|word| word == "--json") {
         print_error_json("usage", &sentence);
     } else {
-        eprintln!("swarm-sim: {sentence} (see --help)");
+        let _ = writeln!(std::io::stderr(), "swarm-sim: {sentence} (see --help)");
     }
     ExitCode::from(2)
 }

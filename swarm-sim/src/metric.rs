@@ -263,9 +263,12 @@ impl Metric {
 }
 
 /// Student's interval of a share, which no share leaves: it lies in 0…1, but for an estimate that itself lies beyond.
+/// There is none where no replicate had a hit, or all had nothing else: its width would be zero.
 fn student_of_shares(replicates: &[f64]) -> Option<Interval> {
-    let most = stats::mean(replicates)?.max(1.0);
-    let Interval { low, high } = stats::student(replicates)?;
+    let mean = stats::mean(replicates)?;
+    let most = mean.max(1.0);
+    let Interval { low, high } = stats::student(replicates)
+        .filter(|_| mean != 0.0 && replicates.iter().any(|v| *v != 1.0))?;
     Some(Interval { low: low.max(0.0), high: high.min(most) })
 }
 
@@ -300,6 +303,8 @@ mod tests {
         assert!(ends(&rare).is_some_and(|(low, high)| low == 0.0 && high > 0.1), "{rare:?}");
         let common = Metric::mean("x", "probability", &[0.9, 1.0, 1.0]);
         assert!(ends(&common).is_some_and(|(low, high)| low < 0.9 && high == 1.0), "{common:?}");
+        assert_eq!(Metric::mean("x", "share", &[0.0; 3]).interval(), None);
+        assert_eq!(Metric::mean("x", "share", &[1.0; 3]).interval(), None);
         let time = Metric::mean("x", "d", &[0.0, 0.0, 0.1]);
         assert!(ends(&time).is_some_and(|(low, _)| low < 0.0), "{time:?}");
         let clients = |hits| vec![Share { hits, of: 100 }; 3];

@@ -116,13 +116,20 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The 95 % interval with the fields that it stands in: over replicates where there is one, as that also holds where
-    /// single trials are correlated.
+    /// The wider 95 % interval with the fields that it stands in: the one over replicates also counts what trials have in
+    /// common, and the figure's own is not deceived by a few replicates that happen to agree.
     pub fn widest(&self) -> Option<(Interval, &'static str)> {
         let over = self.replicates_low.zip(self.replicates_high);
         let own = self.ci_low.zip(self.ci_high);
-        let found = over.map(|ends| (ends, "replicates_low, replicates_high"));
-        let found = found.or_else(|| own.map(|ends| (ends, "ci_low, ci_high")));
+        let wider = match (over, own) {
+            (Some((low, high)), Some((own_low, own_high))) => high - low >= own_high - own_low,
+            (over, _) => over.is_some(),
+        };
+        let found = if wider {
+            over.map(|ends| (ends, "replicates_low, replicates_high"))
+        } else {
+            own.map(|ends| (ends, "ci_low, ci_high"))
+        };
         found.map(|((low, high), fields)| (Interval { low, high }, fields))
     }
 }

@@ -111,6 +111,14 @@ pub enum SweepError {
         /// What it holds.
         what: String,
     },
+    /// A point's file is not as a sweep of this scenario leaves it.
+    #[error(
+        "{path} is damaged, or of another sweep: delete it, and the same command does that point again; or give another --out"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+    },
     /// The shards do not make a whole.
     #[error("{what}")]
     Merge {
@@ -147,6 +155,7 @@ pub fn sweep(
     if mine.is_empty() {
         return Err(SweepError::Empty { shard: config.shard, points: sweep.points.len() });
     }
+    let _lock = folder.locked()?;
     folder.begin(sweep, config)?;
     let mut left = Vec::new();
     for point in &mine {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use swarm_sim::scenario::BUILT_IN;
@@ -323,6 +323,43 @@ fn folder_that_cannot_be_written_exits_1() {
     let (code, _, error) = said(folder.path(), "run onion --replicates 1 --out taken/x");
     assert_eq!(code, Some(1));
     assert!(error.starts_with("swarm-sim: cannot write to taken/x: "), "{error}");
+}
+
+#[test]
+fn nothing_is_left_where_the_results_do_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder stands where the last of the files is to be written, so that all others are whole before it fails.
+    let part = folder.path().join("a/.manifest.json.part");
+    std::fs::create_dir_all(&part).unwrap();
+    let (code, _, error) = said(folder.path(), "run churn --replicates 1 --out a");
+    assert!(code == Some(1) && error.starts_with("swarm-sim: cannot write to a: "), "{error}");
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("a")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    std::fs::remove_dir(part).unwrap();
+    let (code, ..) = said(folder.path(), "run churn --replicates 1 --out a");
+    assert_eq!(code, Some(0));
+    let (code, _, error) = said(folder.path(), "run churn --replicates 1 --out a/results.json");
+    assert_eq!(code, Some(2));
+    assert_eq!(error, "swarm-sim: a/results.json is a file: give a folder with --out\n");
+}
+
+#[test]
+fn reader_who_left_is_no_failure_and_a_full_disk_is_one() {
+    let explain = |stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
+        command.args(["explain", "churn"]).stdout(stdout).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        drop(command);
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(explain(writer.into()), (Some(0), String::new()));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, error) = explain(full.into());
+    assert!(code == Some(1) && error.starts_with("swarm-sim: cannot print: "), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn settings_that_the_path_machine_or_the_sampler_lacks_are_refused_on_their_line
     );
     refused("guards", "\"1 h\"", "\"9 min\"", "clients.every", "10 min");
     refused("guards", "\"1 h\"", "\"9 ns\"", "clients.every", "at least 1 ms");
+    refused(paths, "\"12 h\"", "\"1 ms\"", "clients.every", "at most 100000000000 requests");
     refused("guards", "\"60 d\"", "\"121 d\"", "paths.guard_life_min", "not above the longest");
     refused(
         "guards",
@@ -207,6 +208,8 @@ fn settings_that_an_adversary_lacks_are_refused_on_their_line() {
     refused(name, "leave =", "presence = \"5 %\"\nleave =", "users.presence", "leave this key out");
     refused(name, "batch = 100", "batch = 1", "traffic.batch", "from 2 to 1000000");
     refused(name, "rounds = 2000", "rounds = 0", "rounds", "from 1 to 1000000");
+    let many = "targets = 1000000";
+    refused_on(name, "targets = 40", many, "rounds =", "rounds x (batch + users)");
 }
 
 /// The built-in file with another adversary and parts replaced, and what is said about it.

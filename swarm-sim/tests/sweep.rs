@@ -200,4 +200,42 @@ fn folders_and_shards_that_do_not_fit_are_refused_and_left_alone() {
     std::fs::create_dir(at.join("mine")).unwrap();
     std::fs::write(at.join("mine/notes"), "").unwrap();
     refused(at, "sweep s.toml --out mine", "holds files that no sweep wrote");
+    refused(at, "sweep s.toml --out s.toml", "is a file, not a folder");
+    refused(at, "merge other other --out b", "other is given twice");
+    refused(at, "merge other ./other --out b", "./other is given twice");
+    refused(at, "sweep s.toml --shard -1/4", "expected a shard such as 3/16");
+}
+
+#[test]
+fn damaged_point_is_named_and_done_again_once_it_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    file(at, GRID);
+    done(at, "sweep s.toml --out a");
+    let before = contents(&at.join("a"));
+    let point = at.join("a/points/00002.json");
+    let text = std::fs::read(&point).unwrap();
+    std::fs::write(&point, &text[..200]).unwrap();
+    refused(
+        at,
+        "sweep s.toml --out a",
+        "a/points/00002.json is damaged, or of another sweep: delete it",
+    );
+    std::fs::remove_file(&point).unwrap();
+    done(at, "sweep s.toml --out a");
+    assert!(before == contents(&at.join("a")));
+}
+
+#[test]
+fn second_sweep_into_a_folder_is_told_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    file(at, GRID);
+    std::fs::create_dir(at.join("a")).unwrap();
+    let first = std::fs::File::open(at.join("a")).unwrap();
+    first.lock().unwrap();
+    refused(at, "sweep s.toml --out a", "a is being written to by another sweep");
+    assert_eq!(std::fs::read_dir(at.join("a")).unwrap().count(), 0);
+    drop(first);
+    done(at, "sweep s.toml --out a");
 }

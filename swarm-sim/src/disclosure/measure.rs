@@ -126,24 +126,23 @@ fn times(
     replicates: &[Measures],
     metrics: &mut Vec<Metric>,
 ) -> Vec<Curve> {
-    let curves_of = |observed: fn(&Record) -> Observed| -> (Vec<Step>, Vec<Vec<Step>>) {
+    let curves_of = |observed: fn(&Record) -> Observed| -> (Vec<Observed>, Vec<Vec<Step>>) {
         let of = |m: &Measures| m.targets.iter().map(observed).collect::<Vec<Observed>>();
         let each: Vec<Vec<Observed>> = replicates.iter().map(of).collect();
         let steps = each.iter().map(|observed| kaplan_meier(observed)).collect();
-        (kaplan_meier(&each.concat()), steps)
+        (each.concat(), steps)
     };
-    let targets: usize = replicates.iter().map(|measures| measures.targets.len()).sum();
-    let targets = targets as u64;
-    let (pooled, each) = curves_of(Record::rounds);
+    let (observed, each) = curves_of(Record::rounds);
+    let (pooled, targets) = (kaplan_meier(&observed), observed.len() as u64);
     let end = disclosure.rounds;
     let told = ROUNDS.into_iter().filter(|(round, _)| *round < end);
     for (round, name) in told.chain([(end, "identified_by_end")]) {
-        let by = Metric::happened_by(name, targets, &pooled, &each, round.into());
+        let by = Metric::happened_by(name, &observed, &pooled, &each, round.into());
         let expected = theory.and_then(|theory| theory.identified_by(round));
         metrics.push(by.with_expected_if(expected));
     }
     metrics.push(Metric::median_time("rounds_to_identified_p50", "rounds", targets, &pooled));
-    let (by_messages, _) = curves_of(Record::messages);
+    let by_messages = kaplan_meier(&curves_of(Record::messages).0);
     let name = "messages_to_identified_p50";
     metrics.push(Metric::median_time(name, "messages", targets, &by_messages));
     let places = |end: u32| {

@@ -120,6 +120,15 @@ pub(super) fn within(interval: Interval, unit: &str) -> Interval {
     Interval { low: interval.low.clamp(0.0, 1.0), high: interval.high.clamp(0.0, 1.0) }
 }
 
+/// Of a share's axis, the part that shares can reach.
+fn reachable(mut ticks: Vec<f64>, unit: &str) -> Vec<f64> {
+    let inside = |tick: &f64| (0.0..=1.0).contains(tick);
+    if ["share", "probability"].contains(&unit) && ticks.iter().filter(|t| inside(t)).count() > 1 {
+        ticks.retain(inside);
+    }
+    ticks
+}
+
 /// Round values that enclose all others, about five of them, and at least two.
 fn ticks(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let (low, high) = least_and_most(values);
@@ -127,11 +136,13 @@ fn ticks(values: impl Iterator<Item = f64>) -> Vec<f64> {
         return vec![0.0, 1.0];
     }
     let span = high - low;
-    // All the same: some room on both sides.
+    // All the same: some room on both sides; nothing but zeros: some above.
     let (low, span) = if span > low.abs() * 1e-9 {
         (low, span)
+    } else if low == 0.0 {
+        (0.0, 1.0)
     } else {
-        let room = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+        let room = low.abs() * 0.1;
         (low - room, 2.0 * room)
     };
     let rough = span / 4.0;
@@ -155,13 +166,15 @@ fn scale(ticks: &[f64], to: (f64, f64)) -> Scale {
 /// Lines and numbers along the lower edge.
 fn across(svg: &mut String, ticks: &[f64], scale: &Scale, (top, bottom): (f64, f64), axis: &str) {
     for tick in ticks {
-        let x = scale.at(*tick);
+        let (x, label) = (scale.at(*tick), number(*tick));
+        // A long number at the end of the axis would leave the drawing.
+        let is_cut = x + label.len() as f64 * LETTER / 2.0 > WIDTH;
+        let (at, anchor) = if is_cut { (WIDTH - 2.0, "end") } else { (x, "middle") };
         let _ = writeln!(
             svg,
             "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>\
-             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{label}</text>",
             bottom + 15.0,
-            number(*tick)
         );
     }
     axis_name(svg, scale, bottom + 31.0, axis);
@@ -185,7 +198,7 @@ mod tests {
         for (values, expected) in [
             (vec![0.0, 1.0], vec![0.0, 0.5, 1.0]),
             (vec![-3.0, 41.0], vec![-20.0, 0.0, 20.0, 40.0, 60.0]),
-            (vec![0.0, 0.0], vec![-1.0, -0.5, 0.0, 0.5, 1.0]),
+            (vec![0.0, 0.0], vec![0.0, 0.5, 1.0]),
             (vec![], vec![0.0, 1.0]),
         ] {
             assert_eq!(ticks(values.iter().copied()), expected, "{values:?}");
@@ -195,6 +208,16 @@ mod tests {
             let (first, last) = (found[0], found[found.len() - 1]);
             assert!(first <= values[0] && values[1] <= last && first < last, "{found:?}");
         }
+    }
+
+    #[test]
+    fn axis_of_a_share_ends_where_shares_end() {
+        let all = ticks([1.0, 1.0].into_iter());
+        assert!(all.iter().any(|tick| *tick > 1.0));
+        assert_eq!(reachable(all.clone(), "share").last(), Some(&1.0));
+        assert_eq!(reachable(all.clone(), "ms"), all);
+        // An estimate beyond one is still drawn.
+        assert_eq!(reachable(vec![1.0, 1.5, 2.0], "share"), [1.0, 1.5, 2.0]);
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub fn runs(runs: &[Results]) -> Page {
     }
     let mut plots = Plots::default();
     what_was_run(&mut page, runs, &names);
-    figures(&mut page, &mut plots, runs, &names);
     over_time::curves(&mut page, &mut plots, runs, &names);
+    figures(&mut page, &mut plots, runs, &names);
     over_time::series(&mut page, &mut plots, runs, &names);
     let all: Vec<(String, Assumed<'_>)> =
         names.into_iter().zip(runs.iter().map(assumed_by)).collect();

@@ -1,8 +1,8 @@
 //! Figures about when something first happened to a client, where some clients were not watched to the end.
 
 use super::{Method, Metric, Unit};
-use crate::stats::Interval;
-use crate::stats::survival::{self, Step};
+use crate::stats::survival::{self, Observed, Step};
+use crate::stats::{self, Interval};
 
 /// A share of clients over time.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,22 +51,31 @@ impl Curve {
 }
 
 impl Metric {
-    /// The share of clients to whom it happened by a time, with the interval over replicates beside the band.
+    /// The share of clients to whom it happened by a time, with the interval over replicates beside the band. Before the
+    /// first event and once it happened to all there is no band: there it is Wilson's interval for as many clients as
+    /// were still watched, or for all.
     pub(crate) fn happened_by(
         name: &'static str,
-        clients: u64,
+        clients: &[Observed],
         pooled: &[Step],
         replicates: &[Vec<Step>],
         time: f64,
     ) -> Self {
         let (share, band) = happened(pooled, time);
+        let watched = clients.iter().filter(|client| client.time >= time).count() as u64;
+        let clients = clients.len() as u64;
+        let (method, band) = match (band, pooled.is_empty() || share == 0.0) {
+            (Some(band), _) => (Method::KaplanMeier, Some(band)),
+            (None, true) => (Method::Wilson, stats::wilson(0, watched)),
+            (None, false) => (Method::Wilson, stats::wilson(clients, clients)),
+        };
         let each: Vec<f64> = replicates.iter().map(|steps| happened(steps, time).0).collect();
         let over = super::student_of_shares(&each);
         Self {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
             ..Self::new(name, "share", clients, (clients > 0).then_some(share)).with_interval(
-                Method::KaplanMeier,
+                method,
                 Unit::Client,
                 band,
             )
@@ -87,5 +96,35 @@ impl Metric {
             Unit::Client,
             interval,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::survival::kaplan_meier;
+
+    #[test]
+    fn share_without_an_event_has_an_interval_of_those_still_watched() {
+        let cut = |time| Observed { time, event: false };
+        let clients: Vec<Observed> =
+            (0..80).map(|at| cut(if at < 40 { 5.0 } else { 9.0 })).collect();
+        let by = |time| {
+            let steps = kaplan_meier(&clients);
+            let metric =
+                Metric::happened_by("x", &clients, &steps, std::slice::from_ref(&steps), time);
+            (metric.value, metric.interval(), metric.interval)
+        };
+        assert_eq!(by(1.0), (Some(0.0), stats::wilson(0, 80), Method::Wilson));
+        assert_eq!(by(7.0), (Some(0.0), stats::wilson(0, 40), Method::Wilson));
+        let all: Vec<Observed> =
+            (1..=20).map(|at| Observed { time: f64::from(at), event: true }).collect();
+        let steps = kaplan_meier(&all);
+        let metric =
+            |time| Metric::happened_by("x", &all, &steps, &[steps.clone(), steps.clone()], time);
+        let end = metric(20.0);
+        assert_eq!((end.value, end.interval()), (Some(1.0), stats::wilson(20, 20)));
+        assert_eq!(end.over_replicates(), None);
+        assert_eq!(metric(10.0).interval, Method::KaplanMeier);
     }
 }

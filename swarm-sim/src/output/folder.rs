@@ -7,6 +7,7 @@
 //! - *Results keep their manifest*: the same run again finds the same bytes and leaves the manifest as it was, though its
 //!   own would say another time.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +75,12 @@ pub enum FolderError {
         /// The file.
         file: String,
     },
+    /// A file stands where the folder should be.
+    #[error("{file} is a file: give a folder with --out")]
+    File {
+        /// The file.
+        file: String,
+    },
     /// The system refused.
     #[error("cannot write to {folder}: {source}")]
     Write {
@@ -117,17 +124,39 @@ pub fn write_files<T: AsRef<[u8]>>(
             Ok(_) | Err(_) => {}
         }
     }
-    files.iter().try_for_each(|(file, text)| write_whole(file, text).map_err(|e| failed(file, e)))
+    write_whole(files.iter().map(|(file, text)| (file.as_path(), text.as_ref())))
+        .map_err(|(file, source)| failed(&file, source))
 }
 
-fn write_whole(file: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
-    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let half = file.with_file_name(format!(".{}.part", name.to_string_lossy()));
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+/// Writes all files beside where they shall stand, and gives them their names once all are whole: where there is no
+/// room for all, none is there, and no part of one.
+fn write_whole<'a>(
+    files: impl Iterator<Item = (&'a Path, &'a [u8])>,
+) -> Result<(), (PathBuf, io::Error)> {
+    let mut halves = Vec::new();
+    let mut written = Ok(());
+    for (file, text) in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let half = file.with_file_name(format!(".{name}.part"));
+        let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let whole = folder.and_then(|()| std::fs::write(&half, text));
+        halves.push((half, file));
+        if let Err(error) = whole {
+            written = Err((file.to_owned(), error));
+            break;
+        }
     }
-    std::fs::write(&half, text)?;
-    std::fs::rename(half, file)
+    if written.is_ok() {
+        for (half, file) in &halves {
+            std::fs::rename(half, file).map_err(|error| (file.to_path_buf(), error))?;
+        }
+        return Ok(());
+    }
+    for (half, _) in &halves {
+        // One that was not made is not there.
+        let _ = std::fs::remove_file(half);
+    }
+    written
 }
 
 /// A folder into which a run may write.
@@ -146,6 +175,9 @@ impl Folder {
         config: &RunConfig,
     ) -> Result<Self, FolderError> {
         let folder = Self { path: path.to_owned(), existing };
+        if path.is_file() {
+            return Err(FolderError::File { file: folder.name() });
+        }
         folder.manifest()?;
         let Some(text) = folder.read(RESULTS)? else { return Ok(folder) };
         let found = serde_json::from_slice::<Value>(&text).unwrap_or_default();
@@ -189,6 +221,10 @@ impl Folder {
         manifest: &RunManifest,
         made: &[(String, String)],
     ) -> Result<(), FolderError> {
+        // Two runs into one folder come one after the other.
+        std::fs::create_dir_all(&self.path).map_err(|source| self.failed(source))?;
+        let lock = File::open(&self.path).map_err(|source| self.failed(source))?;
+        lock.lock().map_err(|source| self.failed(source))?;
         let there = self.manifest()?;
         if self.existing == Existing::Keep {
             if there.as_ref().is_some_and(|there| there.digest != manifest.digest) {
@@ -200,23 +236,16 @@ impl Folder {
                 }
             }
         }
-        let written = self.replace(results).and_then(|()| {
-            if there.is_none() || self.existing == Existing::Replace {
-                self.replace(&[(MANIFEST.to_owned(), manifest.to_text())])?;
-            }
-            self.replace(made)
-        });
-        written.map_err(|source| self.failed(source))
-    }
-
-    fn replace(&self, files: &[(String, String)]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.path)?;
-        for (name, text) in files {
-            let half = self.path.join(format!(".{name}.part"));
-            std::fs::write(&half, text)?;
-            std::fs::rename(half, self.path.join(name))?;
+        let mut files: Vec<(PathBuf, String)> = results
+            .iter()
+            .chain(made)
+            .map(|(name, text)| (self.path.join(name), text.clone()))
+            .collect();
+        if there.is_none() || self.existing == Existing::Replace {
+            files.push((self.path.join(MANIFEST), manifest.to_text()));
         }
-        Ok(())
+        write_whole(files.iter().map(|(file, text)| (file.as_path(), text.as_bytes())))
+            .map_err(|(_, source)| self.failed(source))
     }
 
     /// A file's bytes, if there is one.

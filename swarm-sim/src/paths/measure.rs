@@ -94,7 +94,7 @@ type First = fn(&Record) -> Option<u64>;
 struct Times {
     pooled: Vec<Step>,
     replicates: Vec<Vec<Step>>,
-    clients: u64,
+    clients: Vec<Observed>,
 }
 
 impl Times {
@@ -103,15 +103,16 @@ impl Times {
             measures.clients.iter().map(|client| client.observed(first(client))).collect()
         };
         let each: Vec<Vec<Observed>> = replicates.iter().map(observed).collect();
+        let clients = each.concat();
         Self {
-            pooled: kaplan_meier(&each.concat()),
+            pooled: kaplan_meier(&clients),
             replicates: each.iter().map(|observed| kaplan_meier(observed)).collect(),
-            clients: each.iter().map(|observed| observed.len() as u64).sum(),
+            clients,
         }
     }
 
     fn by(&self, name: &'static str, day: u64) -> Metric {
-        Metric::happened_by(name, self.clients, &self.pooled, &self.replicates, day as f64)
+        Metric::happened_by(name, &self.clients, &self.pooled, &self.replicates, day as f64)
     }
 
     fn curve(&self, name: &'static str, span: u64) -> Curve {
@@ -178,11 +179,21 @@ pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Tab
     metrics.push(Metric::median_time(
         "days_to_guard_malicious_p50",
         "d",
-        guard.clients,
+        guard.clients.len() as u64,
         &guard.pooled,
     ));
-    metrics.push(Metric::median_time("days_to_both_ends_p50", "d", both.clients, &both.pooled));
-    metrics.push(Metric::median_time("days_to_guard_seen_p50", "d", seen.clients, &seen.pooled));
+    metrics.push(Metric::median_time(
+        "days_to_both_ends_p50",
+        "d",
+        both.clients.len() as u64,
+        &both.pooled,
+    ));
+    metrics.push(Metric::median_time(
+        "days_to_guard_seen_p50",
+        "d",
+        seen.clients.len() as u64,
+        &seen.pooled,
+    ));
 
     let rows = (0..).zip(replicates).flat_map(|(replicate, measures)| {
         let clients = (0..).zip(&measures.clients);

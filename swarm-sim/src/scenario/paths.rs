@@ -168,6 +168,10 @@ pub(super) fn paths(file: &PathsFile) -> Result<Paths, Fault> {
     };
     let span = at_least_a_millisecond(&file.span)?;
     let every = at_least_a_millisecond(&file.clients.every)?;
+    if (span / every).saturating_mul(file.clients.count.0.into()) > REQUESTS_MAX {
+        let what = format!("expected span / every x count to be at most {REQUESTS_MAX} requests");
+        return Err(Fault::new(file.clients.every.span(), what));
+    }
     let join_within = match &file.clients.join_within {
         None => 0,
         Some(within) if ms(within.get_ref().0) < span => ms(within.get_ref().0),
@@ -203,6 +207,9 @@ const LISTINGS_MAX: u64 = 100_000_000;
 
 /// The deployed rules build paths with more than 8 nodes only.
 const DEPLOYED_NODES: u32 = 9;
+
+/// Requests of a replicate at most: the sampler makes them in half an hour.
+const REQUESTS_MAX: u64 = 100_000_000_000;
 
 /// Nodes of one place at most, as they are expected.
 const LIVES_MAX: u64 = 10_000;

@@ -5,6 +5,7 @@
 //! end `sweep.csv` gathers them, `scenario.toml` is the scenario's text, and a whole sweep gets a page. Nothing depends
 //! on the clock.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -135,6 +136,10 @@ impl SweepFolder {
         let path = self.path.join(name);
         let half = path.with_extension("part");
         let written = std::fs::write(&half, bytes).and_then(|()| std::fs::rename(&half, &path));
+        if written.is_err() {
+            // What there was no room for is no help to anyone.
+            let _ = std::fs::remove_file(&half);
+        }
         written.map_err(|source| SweepError::Io { path: path.display().to_string(), source })
     }
 
@@ -145,6 +150,34 @@ impl SweepFolder {
 
     pub(super) fn refused(&self, what: impl Into<String>) -> SweepError {
         SweepError::Folder { folder: self.path.display().to_string(), what: what.into() }
+    }
+
+    fn damaged(&self, name: &str) -> SweepError {
+        let path = self.path.join(name).display().to_string();
+        SweepError::Damaged { path }
+    }
+
+    /// Whether both are one place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let place = |folder: &Self| std::fs::canonicalize(&folder.path).ok();
+        self.path == other.path || (place(self).is_some() && place(self) == place(other))
+    }
+
+    /// Keeps others from writing to the folder, which is made, until the guard is dropped.
+    pub(super) fn locked(&self) -> Result<File, SweepError> {
+        let failed = |source| SweepError::Io { path: self.path.display().to_string(), source };
+        if self.path.is_file() {
+            return Err(self.refused("is a file, not a folder"));
+        }
+        std::fs::create_dir_all(&self.path).map_err(failed)?;
+        let folder = File::open(&self.path).map_err(failed)?;
+        match folder.try_lock() {
+            Ok(()) => Ok(folder),
+            Err(TryLockError::WouldBlock) => {
+                Err(self.refused("is being written to by another sweep"))
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
     }
 
     /// The manifest there, if there is one.
@@ -196,8 +229,7 @@ impl SweepFolder {
         let done: Option<Done> = serde_json::from_slice(&bytes).ok();
         let same = |done: &Done| done.point == point.number && done.values == point.values;
         let done = done.filter(same);
-        done.map(Some)
-            .ok_or_else(|| self.refused(format!("holds a {name} that is not of this sweep")))
+        done.map(Some).ok_or_else(|| self.damaged(&name))
     }
 
     /// Whether a point is done.

@@ -7,7 +7,11 @@ use std::num::NonZeroUsize;
 /// Puts the points of shards together, into a folder as one machine's run would have left it.
 pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, SweepError> {
     let mut read = Vec::new();
-    for folder in shards {
+    for (at, folder) in shards.iter().enumerate() {
+        if shards[..at].iter().any(|earlier| earlier.is_same(folder)) {
+            let what = format!("{} is given twice", folder.path().display());
+            return Err(SweepError::Merge { what });
+        }
         let (manifest, sweep, shard) = folder.finished()?;
         read.push((folder, manifest, sweep, shard));
     }
@@ -47,6 +51,7 @@ pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, Swe
     if all.len() < sweep.points.len() {
         return Err(missing(sweep, &read.iter().map(|(.., shard)| *shard).collect::<Vec<_>>()));
     }
+    let _lock = into.locked()?;
     into.begin(sweep, &config)?;
     for done in &all {
         into.put(done)?;

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use super::{AXIS, Drawing, RIGHT, WIDTH, across, scale, ticks, within};
+use super::{AXIS, Drawing, RIGHT, WIDTH, across, reachable, scale, ticks, within};
 use crate::html::text::{escape, shortened};
 use crate::stats::Interval;
 
@@ -28,7 +28,9 @@ pub(in crate::html) fn rows(title: &str, text: String, unit: &str, rows: &[Row])
         let interval = interval(row).map(|i| [i.low, i.high]).into_iter().flatten();
         interval.chain([row.value]).chain(row.expected).collect::<Vec<f64>>()
     };
+    let beyond = rows.iter().flat_map(ends).any(|value| value > 1.0);
     let ticks = ticks(rows.iter().flat_map(ends));
+    let ticks = if beyond { ticks } else { reachable(ticks, unit) };
     let scale = scale(&ticks, (NAMES, WIDTH - RIGHT));
     let mut svg = String::new();
     across(&mut svg, &ticks, &scale, (4.0, bottom), unit);

@@ -1,9 +1,11 @@
 //! What a run found, with intervals, and rows of single events.
 
+mod about;
 mod over_time;
 
 use serde::Serialize;
 
+pub use about::about;
 pub use over_time::{Curve, Place};
 
 use crate::stats::clustered::clustered;

@@ -10,7 +10,7 @@ use std::io;
 
 use serde_json::{Map, Value, json};
 
-use crate::metric::{Curve, Metric, Table};
+use crate::metric::{Curve, Metric, Table, about};
 use crate::run::RunReport;
 
 /// The file that tells what run a folder holds.
@@ -23,7 +23,10 @@ pub const PAGE: &str = "report.html";
 /// strings.
 pub fn to_json(report: &RunReport) -> Value {
     let named = |metric: &Metric| {
-        let value = serde_json::to_value(metric).unwrap_or_default();
+        let mut value = serde_json::to_value(metric).unwrap_or_default();
+        if let Some(about) = about(report.engine, metric.name) {
+            value["about"] = about.into();
+        }
         (metric.name.to_owned(), value)
     };
     let metrics: Map<String, Value> = report.metrics.iter().map(named).collect();

@@ -7,6 +7,7 @@ use super::chart::{self, Across, Band, Frame, LINES_MAX, Line, Place};
 use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
 use super::{CLOSED, Page, WORDS, heading, opened, purpose};
+use crate::metric::about;
 use crate::results::{Swept, SweptFigure, SweptRow};
 use crate::stats::Interval;
 use crate::sweep::Axis;
@@ -134,7 +135,7 @@ fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout)
          shares end at 0 and 1.</p>\n",
     );
     for figure in &sweep.figures {
-        heading(page, &figure.name, &figure.unit, None);
+        heading(page, &figure.name, &figure.unit, about(sweep.engine, &figure.name));
         page.push_str("<figure>\n");
         let lines = lines(sweep, layout, figure);
         let whole: Vec<Line> = lines.iter().map(|(line, _)| line.clone()).collect();

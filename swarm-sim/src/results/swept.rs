@@ -17,6 +17,8 @@ pub struct Swept {
     pub folder: String,
     /// What the folder says that it is of.
     pub manifest: Manifest,
+    /// The engine's name.
+    pub engine: &'static str,
     /// What the scenario is for.
     pub about: String,
     /// Its settings; those that are swept have all their values.
@@ -98,8 +100,17 @@ impl Swept {
             }
         }
         let figures = figures(&file, &text, &sweep.axes)?;
-        let about = sweep.base.about;
-        Ok(Self { folder, manifest, about, settings, leaves_out, axes: sweep.axes, figures })
+        let (engine, about) = (sweep.base.engine.name(), sweep.base.about);
+        Ok(Self {
+            folder,
+            manifest,
+            engine,
+            about,
+            settings,
+            leaves_out,
+            axes: sweep.axes,
+            figures,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ mod over_time;
 
 use serde::Serialize;
 
-pub use about::about;
+pub use about::{about, about_curve};
 pub use over_time::{Curve, Place};
 
 use crate::stats::clustered::clustered;

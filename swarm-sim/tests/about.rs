@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use swarm_sim::metric::about;
+use swarm_sim::metric::{about, about_curve};
 use swarm_sim::run::{RunConfig, run};
 use swarm_sim::scenario::{BUILT_IN, Scenario};
 
@@ -39,6 +39,13 @@ fn every_figure_has_a_sentence_of_its_own_and_every_sentence_a_figure() {
     for scenario in scenarios() {
         let config = RunConfig { seed: 1, replicates: 2, threads: NonZeroUsize::new(2).unwrap() };
         let report = run(&scenario, &config).unwrap();
+        for curve in &report.curves {
+            assert!(
+                about_curve(curve.name).is_some_and(|text| text.ends_with('.')),
+                "{}",
+                curve.name
+            );
+        }
         for metric in &report.metrics {
             let sentence = about(report.engine, metric.name);
             let sentence = sentence.unwrap_or_else(|| panic!("{}: {}", report.engine, metric.name));

@@ -5,6 +5,7 @@ use core::fmt::Write as _;
 use super::chart::{self, Across, Band, Frame, LINES_MAX, Line, Place};
 use super::plot::{Plots, cell};
 use super::text::{escape, number};
+use crate::metric::about_curve;
 use crate::results::{CURVES, Results, Series};
 use crate::stats;
 
@@ -161,6 +162,9 @@ fn thinned(places: &[Place], every: usize) -> Vec<Place> {
 fn drawn(page: &mut String, plots: &mut Plots, subject: &Subject<'_>, whole: Vec<Line>) {
     let title = subject.title;
     let _ = writeln!(page, "<h3>{}</h3>", escape(title));
+    if let Some(about) = about_curve(title) {
+        let _ = writeln!(page, "<p>{}</p>", escape(about));
+    }
     let longest = whole.iter().map(|line| line.places.len()).max().unwrap_or(0);
     let every = longest.div_ceil(PLACES_MAX).max(1);
     let words: Vec<String> = whole.iter().map(|line| said(subject, line, whole.len())).collect();

@@ -110,7 +110,8 @@ fn what_was_run(page: &mut String, runs: &[Results], names: &[String]) {
     );
 }
 
-/// Names and units of the figures of all runs, in the order in which they come.
+/// Names and units of the figures of all runs, in the order in which they come, but what has no interval at the end:
+/// counts, which settings make what they are.
 fn kinds(runs: &[Results]) -> Vec<(&str, &str)> {
     let mut kinds = Vec::new();
     for figure in runs.iter().flat_map(|run| &run.figures) {
@@ -119,6 +120,11 @@ fn kinds(runs: &[Results]) -> Vec<(&str, &str)> {
             kinds.push(kind);
         }
     }
+    let all = || runs.iter().flat_map(|run| &run.figures);
+    let is_sure = |(name, _): &(&str, &str)| {
+        !all().any(|figure| figure.name == *name && figure.widest().is_some())
+    };
+    kinds.sort_by_key(is_sure);
     kinds
 }
 

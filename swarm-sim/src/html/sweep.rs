@@ -134,7 +134,11 @@ fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout)
          stand a little beside each other, so that bars do not cover each other. Lines between marks guide the eye only. Bars of \
          shares end at 0 and 1.</p>\n",
     );
-    for figure in &sweep.figures {
+    // What has no interval comes last: counts, which settings make what they are.
+    let mut figures: Vec<&SweptFigure> = sweep.figures.iter().collect();
+    let is_known = |row: &SweptRow| row.own.is_some() || row.over_replicates.is_some();
+    figures.sort_by_key(|figure| !figure.rows.iter().any(is_known));
+    for figure in figures {
         heading(page, &figure.name, &figure.unit, about(sweep.engine, &figure.name));
         page.push_str("<figure>\n");
         let lines = lines(sweep, layout, figure);

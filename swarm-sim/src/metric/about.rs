@@ -18,6 +18,31 @@ pub fn about(engine: &str, name: &str) -> Option<&'static str> {
     table.iter().find(|(of, _)| *of == wanted).map(|(_, about)| *about)
 }
 
+/// What a curve is; nothing for a name that no engine draws.
+pub fn about_curve(name: &str) -> Option<&'static str> {
+    CURVES.iter().find(|(of, _)| *of == name).map(|(_, about)| *about)
+}
+
+const CURVES: &[(&str, &str)] = &[
+    (
+        "guard_malicious",
+        "Clients that have used a guard of the adversary, who then knows their address.",
+    ),
+    (
+        "both_ends_seen",
+        "Clients of which a request was seen at both ends: its guard, and its exit or destination, work for the adversary.",
+    ),
+    ("guard_seen", "Clients of which a malicious middle has served: it knows who their guard is."),
+    (
+        "identified_by_rounds",
+        "Targets whose partners the adversary has named, rightly and surely, by the rounds that it watched.",
+    ),
+    (
+        "identified_by_messages",
+        "Targets whose partners the adversary has named, rightly and surely, by the messages that they sent.",
+    ),
+];
+
 const CHURN: &[(&str, &str)] = &[
     ("steps", "Documents of the directory, over all replicates."),
     ("nodes_mean", "Nodes in the network, on average over documents."),

@@ -6,6 +6,7 @@ mod over_time;
 use serde::Serialize;
 
 pub use about::{about, about_curve};
+pub(crate) use over_time::Times;
 pub use over_time::{Curve, Place};
 
 use crate::stats::clustered::clustered;

@@ -19,6 +19,7 @@ use core::time::Duration;
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use error::ScenarioError;
 pub(crate) use include::Whole;
+pub(crate) use mixes::default_warm_up;
 pub(crate) use mixes::memory;
 pub use mixes::{Arrivals, Mix, Mixes, View};
 pub use swarms::{Maps, Part, Swarms};

@@ -91,7 +91,9 @@ fn rounds_without_a_message_tell_an_intersection_nothing() {
     // Targets that sent nothing suspect all, and are not counted: 1 − 0.7¹² of all are.
     let q = 1.0 - 0.99f64.powi(49);
     let (all, silent) = (1.0 + 99.0 * (0.7 + 0.3 * q).powi(12), 0.7f64.powi(12));
-    mean_agrees(left, (all - 100.0 * silent) / (1.0 - silent));
+    let expected = (all - 100.0 * silent) / (1.0 - silent);
+    mean_agrees(left, expected);
+    assert!((left.expected.unwrap() - expected).abs() < 1e-9, "{left:?}");
 }
 
 #[test]

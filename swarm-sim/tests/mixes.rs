@@ -235,6 +235,33 @@ fn warm_up_is_cut_and_shows_when_it_is_missing() {
 }
 
 #[test]
+fn nothing_is_expected_of_a_mix_that_is_not_in_steady_state_or_of_quantiles_of_few() {
+    let mix = "kind = \"pool\"\nin = 10\nkept = 1000";
+    let report = report_on(&scenario(4000, mix, "per_second = 250"), 1, 2, 2);
+    assert!(metric(&report, "shannon_mean").expected.is_some());
+    // The test's own scenario says nothing of the warm-up; at once, the pool is empty.
+    let head =
+        "version = 1\nengine = \"mixes\"\nname = \"test\"\nabout = \"a test\"\nreplicates = 2\n";
+    let parse = |rest: &str| {
+        let scenario = Scenario::parse("x.toml", &format!("{head}{rest}"));
+        report_on(&scenario.unwrap_or_else(|error| panic!("{error}")), 1, 2, 2)
+    };
+    let cold = parse(&format!(
+        "messages = 4000\nwarm_up = \"0 s\"\n[mix]\n{mix}\n[arrivals]\nper_second = 250\n"
+    ));
+    for name in
+        ["shannon_mean", "shannon_least", "min_entropy_mean", "surprisal_mean", "delay_mean"]
+    {
+        assert_eq!(metric(&cold, name).expected, None, "{name}");
+    }
+    let few = parse(
+        "messages = 100\n[mix]\nkind = \"poisson\"\nmean_delay = \"20 ms\"\n[arrivals]\nrho = 1\n",
+    );
+    assert!(metric(&few, "delay_p50").expected.is_some());
+    assert_eq!(metric(&few, "delay_p99").expected, None);
+}
+
+#[test]
 fn explanation_predicts_what_the_run_expects() {
     for scenario in [
         poisson(3.0, 1, "departures"),

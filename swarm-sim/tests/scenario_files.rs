@@ -130,7 +130,20 @@ fn settings_of_another_selection_are_refused() {
     refused_on("paths", "\"machine\"", &format!("\"machine\"\n{life}"), "selection", "sampler");
     refused_on("guards", guards, "selection = \"deployed\"", "selection", "without a set life");
     let deployed = |more: &str| format!("\"deployed\"\n{more}");
-    refused_on("paths", "\"machine\"", &deployed("restart = \"1 ms\""), "restart", "x clients");
+    let once = deployed("restart = \"1 ms\"");
+    let text = BUILT_IN.iter().find(|b| b.name == "paths").unwrap().text;
+    let text = text.replacen("weights =", "# weights =", 1).replacen("\"machine\"", &once, 1);
+    let error = Scenario::parse("x.toml", &text).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("paths.restart: ") && error.contains("x clients"), "{error}");
+    refused_on("paths", "\"machine\"", "\"deployed\"", "weights =", "draw all nodes equally often");
+    let short = "middle_life_min = \"1 ms\"\nmiddle_life_max = \"1 ms\"";
+    let layer = "middle_life_min = \"7 d\"\nmiddle_life_max = \"14 d\"";
+    refused_on("guards", layer, short, "middle_life_min", "span / life x clients");
+    for owns in ["weight", "prefixes"] {
+        let owns = format!("\"{owns}\"");
+        let change = format!("{owns} # was nodes");
+        refused_on("quickstart", "\"nodes\"              # or", &change, "[churn]", "or no churn");
+    }
     refused("paths", "nodes = 100", "nodes = 3", "network.nodes", "4 to 10000");
 }
 
@@ -177,7 +190,8 @@ fn impossible_maps_of_swarms_are_refused_with_line_and_key() {
     refused_on(rules, "turnover = 2", "", "documents =", "documents need a turnover");
     refused_on(rules, "documents = 150", "", "turnover =", "a turnover needs documents");
     refused(rules, "turnover = 2", "turnover = 201", "history.turnover", "no more than");
-    refused_on(rules, "documents = 150", "documents = 600000", "turnover =", "1000000 nodes");
+    refused_on(rules, "documents = 150", "documents = 499990", "turnover =", "1000000 nodes");
+    refused_on(rules, "documents = 150", "documents = 600000", "turnover =", "documents x nodes");
     refused(rules, "turnover =", "turn =", "history.turn", "unknown field `turn`");
 }
 

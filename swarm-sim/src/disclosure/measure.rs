@@ -2,9 +2,9 @@
 
 use super::Theory;
 use super::target::{Identified, Record};
-use crate::metric::{Curve, Metric, Share, Table, Unit};
+use crate::metric::{Curve, Metric, Share, Table, Times, Unit};
 use crate::scenario::Disclosure;
-use crate::stats::survival::{Observed, Step, kaplan_meier};
+use crate::stats::survival::Observed;
 
 /// Points of a curve at most.
 const POINTS: u32 = 120;
@@ -126,25 +126,21 @@ fn times(
     replicates: &[Measures],
     metrics: &mut Vec<Metric>,
 ) -> Vec<Curve> {
-    let curves_of = |observed: fn(&Record) -> Observed| -> (Vec<Observed>, Vec<Vec<Step>>) {
+    let times = |observed: fn(&Record) -> Observed| {
         let of = |m: &Measures| m.targets.iter().map(observed).collect::<Vec<Observed>>();
-        let each: Vec<Vec<Observed>> = replicates.iter().map(of).collect();
-        let steps = each.iter().map(|observed| kaplan_meier(observed)).collect();
-        (each.concat(), steps)
+        Times::of(&replicates.iter().map(of).collect::<Vec<_>>())
     };
-    let (observed, each) = curves_of(Record::rounds);
-    let (pooled, targets) = (kaplan_meier(&observed), observed.len() as u64);
+    let (rounds, by_messages) = (times(Record::rounds), times(Record::messages));
     let end = disclosure.rounds;
     let told = ROUNDS.into_iter().filter(|(round, _)| *round < end);
     for (round, name) in told.chain([(end, "identified_by_end")]) {
-        let by = Metric::happened_by(name, &observed, &pooled, &each, round.into());
         let expected = theory.and_then(|theory| theory.identified_by(round));
+        let by = rounds.by(name, round.into());
+        let expected = expected.filter(|_| by.value.is_some());
         metrics.push(by.with_expected_if(expected));
     }
-    metrics.push(Metric::median_time("rounds_to_identified_p50", "rounds", targets, &pooled));
-    let by_messages = kaplan_meier(&curves_of(Record::messages).0);
-    let name = "messages_to_identified_p50";
-    metrics.push(Metric::median_time(name, "messages", targets, &by_messages));
+    metrics.push(rounds.median("rounds_to_identified_p50", "rounds"));
+    metrics.push(by_messages.median("messages_to_identified_p50", "messages"));
     let places = |end: u32| {
         let steps = end.clamp(1, POINTS);
         (0..=steps).map(move |at| f64::from(end) * f64::from(at) / f64::from(steps))
@@ -152,8 +148,8 @@ fn times(
     let most = replicates.iter().flat_map(|m| &m.targets).map(|target| target.messages).max();
     let most = most.unwrap_or(0);
     vec![
-        Curve::happened("identified_by_rounds", "rounds", &pooled, places(end)),
-        Curve::happened("identified_by_messages", "messages", &by_messages, places(most)),
+        rounds.curve("identified_by_rounds", "rounds", places(end)),
+        by_messages.curve("identified_by_messages", "messages", places(most)),
     ]
 }
 

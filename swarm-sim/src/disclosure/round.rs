@@ -21,6 +21,8 @@ pub(super) struct Sent {
     pub(super) to: u32,
     /// Whether it is a message of its own, not a dummy.
     pub(super) genuine: bool,
+    /// Whether the mailbox is still there to take it.
+    pub(super) arrives: bool,
 }
 
 /// The truth of one round.
@@ -95,8 +97,11 @@ impl<'a> World<'a> {
         let partner = self.partners.get(partner).copied();
         let anyone = below(&mut self.target, settings.users);
         match partner {
-            Some(partner) if genuine => Some(Sent { to: partner, genuine }),
-            _ => (!genuine && dummy).then_some(Sent { to: anyone, genuine: false }),
+            Some(partner) if genuine => Some(Sent { to: partner, genuine, arrives: true }),
+            _ => {
+                let arrives = !self.has_left[anyone as usize];
+                (!genuine && dummy).then_some(Sent { to: anyone, genuine: false, arrives })
+            }
         }
     }
 

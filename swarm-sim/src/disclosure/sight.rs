@@ -109,7 +109,7 @@ impl Sight {
     fn look_at_stores(&mut self, round: &Round, matching: Option<Matching>) {
         self.stored.clear();
         self.declared.clear();
-        let own = round.sent.map(|sent| (sent.to, true));
+        let own = round.sent.filter(|sent| sent.arrives).map(|sent| (sent.to, true));
         let flows = round.others.iter().map(|to| (*to, false)).chain(own);
         for (to, is_own) in flows.filter(|(to, _)| self.watched[*to as usize]) {
             self.stored.push(to);

@@ -34,6 +34,9 @@ pub(super) struct Identified {
     pub(super) messages: u32,
 }
 
+/// The relative difference up to which two masses count as equal.
+const ROUNDING: f64 = 1e-9;
+
 /// A posterior, held against the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Belief {
@@ -57,9 +60,11 @@ impl Belief {
         let of_partner = |partner: &u32| masses[*partner as usize];
         let least = partners.iter().map(of_partner).fold(f64::INFINITY, f64::min);
         let (mut above, mut beside) = (0, 0);
+        // Equal odds may have masses that differ by what rounding makes of them.
+        let (low, high) = (least * (1.0 - ROUNDING), least * (1.0 + ROUNDING));
         for (user, mass) in (0..).zip(masses) {
-            if *mass >= least && !partners.contains(&user) {
-                *(if *mass > least { &mut above } else { &mut beside }) += 1;
+            if *mass >= low && !partners.contains(&user) {
+                *(if *mass > high { &mut above } else { &mut beside }) += 1;
             }
         }
         Self {

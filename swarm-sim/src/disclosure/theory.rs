@@ -44,7 +44,8 @@ impl<'a> Theory<'a> {
     }
 
     /// The mean number of suspects at the end of intersections: `presence-set`, and the same with the chance to receive
-    /// of `intersection-rounds`. Rounds without a message leave all in, so that 1 − s(1 − q) takes the place of q.
+    /// of `intersection-rounds`. Rounds without a message leave all in, so that 1 − s(1 − q) takes the place of q; and
+    /// targets that never sent are not counted, which takes their share (1 − s)^t out of both sides.
     pub(crate) fn candidates_left(self) -> Option<f64> {
         let Disclosure { users, rounds, sends, .. } = *self.0;
         let nobody_leaves =
@@ -53,7 +54,9 @@ impl<'a> Theory<'a> {
             return None;
         }
         let stays = 1.0 - part(sends) * (1.0 - self.in_set()?);
-        Some(1.0 + f64::from(users - 1) * libm::pow(stays, rounds.into()))
+        let silent = libm::pow(1.0 - part(sends), rounds.into());
+        let left = (libm::pow(stays, rounds.into()) - silent) / (1.0 - silent);
+        Some(1.0 + f64::from(users - 1) * left)
     }
 
     /// The probability that both ends of a path are the adversary's.
@@ -102,7 +105,8 @@ impl<'a> Theory<'a> {
     /// Messages after which an intersection is expected to hold one user beside the partner.
     pub(crate) fn intersection_messages(self) -> Option<f64> {
         let args = [("users", self.0.users.to_string()), ("batch", self.0.batch.to_string())];
-        let holds = self.0.adversary == Kind::Intersection && self.is_plain();
+        let nobody_leaves = self.0.users_leave == Share::NONE;
+        let holds = self.0.adversary == Kind::Intersection && self.is_plain() && nobody_leaves;
         form("intersection-rounds", &args).filter(|_| holds)
     }
 

@@ -93,7 +93,7 @@ pub(super) fn predictions(mixes: &Mixes) -> Vec<Prediction> {
         predict("messages inside each hop, mean", mixes.rho(), "messages", inside),
         predict("shannon_mean", theory.shannon, "bits", formulas.shannon),
         predict("min_entropy_mean", theory.min_entropy, "bits", formulas.min_entropy),
-        predict("delay_mean", Some(theory.delay_mean), "ms", formulas.delay),
+        predict("delay_mean", theory.delay_mean, "ms", formulas.delay),
         predict("delay_p50", theory.delay_p50, "ms", erlang),
         predict("delay_p99", theory.delay_p99, "ms", erlang),
     ]

@@ -1,7 +1,7 @@
 //! Figures about when something first happened to a client, where some clients were not watched to the end.
 
 use super::{Method, Metric, Unit};
-use crate::stats::survival::{self, Observed, Step};
+use crate::stats::survival::{self, Observed, Step, kaplan_meier};
 use crate::stats::{self, Interval};
 
 /// A share of clients over time.
@@ -26,6 +26,29 @@ pub struct Place {
     pub band: Option<Interval>,
 }
 
+/// When something first happened to clients, over all replicates and in each.
+#[derive(Clone, Debug)]
+pub(crate) struct Times {
+    all: Vec<Observed>,
+    pooled: Vec<Step>,
+    replicates: Vec<Known>,
+}
+
+/// A replicate's estimate, and up to when it says something.
+#[derive(Clone, Debug)]
+struct Known {
+    steps: Vec<Step>,
+    until: f64,
+}
+
+/// The time after which nothing is known: nobody was watched for longer, and some were still without the event.
+fn known_until(observed: &[Observed], steps: &[Step]) -> f64 {
+    if steps.last().is_some_and(|step| step.survival == 0.0) {
+        return f64::INFINITY;
+    }
+    observed.iter().map(|client| client.time).fold(0.0, f64::max)
+}
+
 /// The share to whom it happened, with its band.
 fn happened(steps: &[Step], time: f64) -> (f64, Option<Interval>) {
     let step = survival::at(steps, time);
@@ -34,47 +57,55 @@ fn happened(steps: &[Step], time: f64) -> (f64, Option<Interval>) {
     (step.map_or(0.0, |step| 1.0 - step.survival), turned)
 }
 
-impl Curve {
-    /// The share of clients to whom it happened, at these times.
-    pub(crate) fn happened(
+impl Times {
+    /// Of the clients of each replicate.
+    pub(crate) fn of(replicates: &[Vec<Observed>]) -> Self {
+        let all = replicates.concat();
+        let known = |observed: &Vec<Observed>| {
+            let steps = kaplan_meier(observed);
+            Known { until: known_until(observed, &steps), steps }
+        };
+        Self { pooled: kaplan_meier(&all), replicates: replicates.iter().map(known).collect(), all }
+    }
+
+    /// The share of clients to whom it happened, at those of these times up to which some were watched.
+    pub(crate) fn curve(
+        &self,
         name: &'static str,
         unit: &'static str,
-        steps: &[Step],
         times: impl Iterator<Item = f64>,
-    ) -> Self {
+    ) -> Curve {
+        let until = known_until(&self.all, &self.pooled);
         let place = |time| {
-            let (share, band) = happened(steps, time);
+            let (share, band) = happened(&self.pooled, time);
             Place { time, share, band }
         };
-        Self { name, unit, places: times.map(place).collect() }
+        Curve { name, unit, places: times.take_while(|time| *time <= until).map(place).collect() }
     }
-}
 
-impl Metric {
-    /// The share of clients to whom it happened by a time, with the interval over replicates beside the band. Before the
-    /// first event and once it happened to all there is no band: there it is Wilson's interval for as many clients as
-    /// were still watched, or for all.
-    pub(crate) fn happened_by(
-        name: &'static str,
-        clients: &[Observed],
-        pooled: &[Step],
-        replicates: &[Vec<Step>],
-        time: f64,
-    ) -> Self {
-        let (share, band) = happened(pooled, time);
-        let watched = clients.iter().filter(|client| client.time >= time).count() as u64;
-        let clients = clients.len() as u64;
-        let (method, band) = match (band, pooled.is_empty() || share == 0.0) {
-            (Some(band), _) => (Method::KaplanMeier, Some(band)),
-            (None, true) => (Method::Wilson, stats::wilson(0, watched)),
-            (None, false) => (Method::Wilson, stats::wilson(clients, clients)),
+    /// The share of clients to whom it happened by a time, with the interval over replicates beside the band; no value if
+    /// nobody was watched for so long. Before the first event and once it happened to all there is no band: there it is
+    /// Wilson's interval for as many clients as were still watched, or for all. Replicates count only if each was
+    /// watched for so long.
+    pub(crate) fn by(&self, name: &'static str, time: f64) -> Metric {
+        let clients = self.all.len() as u64;
+        if time > known_until(&self.all, &self.pooled) || clients == 0 {
+            return Metric::new(name, "share", clients, None);
+        }
+        let (share, band) = happened(&self.pooled, time);
+        let watched = self.all.iter().filter(|client| client.time >= time).count() as u64;
+        let (method, band) = match band {
+            Some(band) => (Method::KaplanMeier, Some(band)),
+            None if share == 0.0 => (Method::Wilson, stats::wilson(0, watched)),
+            None => (Method::Wilson, stats::wilson(clients, clients)),
         };
-        let each: Vec<f64> = replicates.iter().map(|steps| happened(steps, time).0).collect();
-        let over = super::student_of_shares(&each);
-        Self {
+        let all_known = self.replicates.iter().all(|known| time <= known.until);
+        let each = self.replicates.iter().map(|known| happened(&known.steps, time).0);
+        let over = super::student_of_shares(&each.collect::<Vec<f64>>()).filter(|_| all_known);
+        Metric {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
-            ..Self::new(name, "share", clients, (clients > 0).then_some(share)).with_interval(
+            ..Metric::new(name, "share", clients, Some(share)).with_interval(
                 method,
                 Unit::Client,
                 band,
@@ -83,15 +114,11 @@ impl Metric {
     }
 
     /// The time by which it has happened to half of the clients; no value if it was not reached.
-    pub(crate) fn median_time(
-        name: &'static str,
-        unit: &'static str,
-        clients: u64,
-        pooled: &[Step],
-    ) -> Self {
-        let (value, low, high) = survival::median(pooled);
+    pub(crate) fn median(&self, name: &'static str, unit: &'static str) -> Metric {
+        let (value, low, high) = survival::median(&self.pooled);
         let interval = low.zip(high).map(|(low, high)| Interval { low, high });
-        Self::new(name, unit, clients, value).with_interval(
+        let clients = self.all.len() as u64;
+        Metric::new(name, unit, clients, value).with_interval(
             Method::KaplanMeier,
             Unit::Client,
             interval,
@@ -102,29 +129,45 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::survival::kaplan_meier;
+
+    fn cut(time: f64) -> Observed {
+        Observed { time, event: false }
+    }
 
     #[test]
     fn share_without_an_event_has_an_interval_of_those_still_watched() {
-        let cut = |time| Observed { time, event: false };
         let clients: Vec<Observed> =
             (0..80).map(|at| cut(if at < 40 { 5.0 } else { 9.0 })).collect();
+        let times = Times::of(&[clients]);
         let by = |time| {
-            let steps = kaplan_meier(&clients);
-            let metric =
-                Metric::happened_by("x", &clients, &steps, std::slice::from_ref(&steps), time);
+            let metric = times.by("x", time);
             (metric.value, metric.interval(), metric.interval)
         };
         assert_eq!(by(1.0), (Some(0.0), stats::wilson(0, 80), Method::Wilson));
         assert_eq!(by(7.0), (Some(0.0), stats::wilson(0, 40), Method::Wilson));
         let all: Vec<Observed> =
             (1..=20).map(|at| Observed { time: f64::from(at), event: true }).collect();
-        let steps = kaplan_meier(&all);
-        let metric =
-            |time| Metric::happened_by("x", &all, &steps, &[steps.clone(), steps.clone()], time);
-        let end = metric(20.0);
-        assert_eq!((end.value, end.interval()), (Some(1.0), stats::wilson(20, 20)));
+        let times = Times::of(&[all.clone(), all]);
+        let end = times.by("x", 30.0);
+        assert_eq!((end.value, end.interval()), (Some(1.0), stats::wilson(40, 40)));
         assert_eq!(end.over_replicates(), None);
-        assert_eq!(metric(10.0).interval, Method::KaplanMeier);
+        assert_eq!(times.by("x", 10.0).interval, Method::KaplanMeier);
+    }
+
+    #[test]
+    fn nothing_is_said_of_times_for_which_nobody_was_watched() {
+        let event = |time| Observed { time, event: true };
+        let long = vec![event(2.0), event(6.0), cut(9.0), cut(9.0)];
+        let short = vec![event(1.0), cut(4.0), cut(4.0), cut(4.0)];
+        let times = Times::of(&[long.clone(), short]);
+        assert_eq!(times.by("x", 9.5).value, None);
+        // The second replicate was watched for 4 only.
+        let (both, one) = (times.by("x", 3.0), times.by("x", 7.0));
+        assert!(both.value.is_some() && both.over_replicates().is_some());
+        assert!(one.value.is_some() && one.over_replicates().is_none());
+        let curve = times.curve("x", "d", (0..=20).map(f64::from));
+        assert_eq!(curve.places.last().map(|place| place.time), Some(9.0));
+        let whole = Times::of(&[vec![event(1.0), event(3.0)]]).curve("x", "d", [5.0].into_iter());
+        assert_eq!(whole.places.len(), 1);
     }
 }

@@ -122,7 +122,8 @@ pub(crate) fn merge(mixes: &Mixes, replicates: &[Measures]) -> (Vec<Metric>, Tab
     metrics.extend([
         Metric::mean("surprisal_mean", "bits", &each(|m| m.surprisal.mean))
             .with_expected_if(theory.shannon),
-        Metric::mean("delay_mean", "ms", &each(|m| m.delay.mean)).with_expected(theory.delay_mean),
+        Metric::mean("delay_mean", "ms", &each(|m| m.delay.mean))
+            .with_expected_if(theory.delay_mean),
         Metric::quantile_over_replicates("delay_p50", "ms", &each(|m| m.delay.p50))
             .with_expected_if(theory.delay_p50),
         Metric::quantile_over_replicates("delay_p99", "ms", &each(|m| m.delay.p99))

@@ -2,7 +2,7 @@
 
 use core::f64::consts::LN_2;
 
-use crate::scenario::{Mix, Mixes, View};
+use crate::scenario::{Mix, Mixes, View, default_warm_up};
 use crate::special;
 use crate::theory::Query;
 
@@ -16,12 +16,16 @@ pub(crate) struct Theory {
     /// Whether both are the same for all messages.
     pub(crate) is_same_for_all: bool,
     /// Milliseconds.
-    pub(crate) delay_mean: f64,
+    pub(crate) delay_mean: Option<f64>,
     /// Milliseconds.
     pub(crate) delay_p50: Option<f64>,
     /// Milliseconds.
     pub(crate) delay_p99: Option<f64>,
 }
+
+/// Messages of a replicate beyond a quantile from which its mean over replicates is taken for that of all messages; with
+/// fewer it is another number.
+const BEYOND: f64 = 20.0;
 
 /// The value of a closed form, if these are possible parameters.
 fn closed(name: &str, words: &[String]) -> Option<f64> {
@@ -29,7 +33,22 @@ fn closed(name: &str, words: &[String]) -> Option<f64> {
 }
 
 impl Theory {
+    /// What holds in steady state; nothing but the delay where the warm-up is shorter than what the adversary remembers.
     pub(crate) fn of(mixes: &Mixes) -> Self {
+        let steady = Self::in_steady_state(mixes);
+        let quantile = |of_all: Option<f64>, beyond: f64| {
+            of_all.filter(|_| f64::from(mixes.messages) * beyond >= BEYOND)
+        };
+        let (p50, p99) = (quantile(steady.delay_p50, 0.5), quantile(steady.delay_p99, 0.01));
+        let steady = Self { delay_p50: p50, delay_p99: p99, ..steady };
+        if mixes.warm_up >= default_warm_up(mixes.mix, mixes.gap()) {
+            return steady;
+        }
+        let delay_mean = steady.delay_mean.filter(|_| !matches!(mixes.mix, Mix::Pool { .. }));
+        Self { shannon: None, min_entropy: None, delay_mean, ..steady }
+    }
+
+    fn in_steady_state(mixes: &Mixes) -> Self {
         let gap = mixes.gap() / 1e6;
         match mixes.mix {
             Mix::Threshold { n } => {
@@ -56,7 +75,7 @@ impl Theory {
                     shannon,
                     min_entropy,
                     is_same_for_all: false,
-                    delay_mean: f64::from(hops) * mean,
+                    delay_mean: Some(f64::from(hops) * mean),
                     delay_p50: delay("0.5"),
                     delay_p99: delay("0.99"),
                 }
@@ -69,7 +88,7 @@ impl Theory {
             shannon,
             min_entropy,
             is_same_for_all: true,
-            delay_mean,
+            delay_mean: Some(delay_mean),
             delay_p50: None,
             delay_p99: None,
         }

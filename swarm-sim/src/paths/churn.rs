@@ -46,8 +46,10 @@ impl Place {
         let mut place = Self { index, generation: 0, is_up: true, leaves_at, turns_at, stream };
         if let Some(churn) = churn {
             if let Some((up, down)) = churn.up_and_down {
-                let share = up.as_secs_f64() / (up.as_secs_f64() + down.as_secs_f64());
-                place.is_up = place.stream.unit() <= share;
+                // Down ends by coming back, or by another node, which is up.
+                let lives = churn.life.map_or(0.0, |life| life.as_secs_f64().recip());
+                let (fails, comes) = (up.as_secs_f64().recip(), down.as_secs_f64().recip());
+                place.is_up = place.stream.unit() * (fails + comes + lives) <= comes + lives;
             }
             place.begin(churn, 0);
         }
@@ -133,6 +135,21 @@ mod tests {
             // A quarter of 2000, with a standard deviation of 19.4.
             let down = places.iter().filter(|place| !place.is_up()).count();
             assert!(down.abs_diff(500) < 97, "{down} after {hours} h");
+        }
+    }
+
+    #[test]
+    fn newcomers_are_up_which_counts_from_the_start() {
+        let (churn, streams) = (churn(Some(20), Some((20, 20))), Streams::new(1, "churn", 0));
+        let mut places: Vec<Place> =
+            (0..PLACES).map(|index| Place::new(index, Some(&churn), &streams)).collect();
+        for hours in [0, 3, 40, 400] {
+            for place in &mut places {
+                place.advance(&churn, PLACES, &streams, hours * HOUR);
+            }
+            // Rates of 1/20 each: down are 1 of 3 of 2000, with a standard deviation of 21.1.
+            let down = places.iter().filter(|place| !place.is_up()).count();
+            assert!(down.abs_diff(667) < 106, "{down} after {hours} h");
         }
     }
 

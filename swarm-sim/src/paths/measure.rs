@@ -1,9 +1,9 @@
 //! What clients lived through in one replicate, and the figures over all.
 
 use super::client::Record;
-use crate::metric::{Curve, Metric, Share, Table, Unit};
+use crate::metric::{Curve, Metric, Share, Table, Times, Unit};
 use crate::scenario::{AdversaryChurn, Owned, Paths, Selection, Weights};
-use crate::stats::survival::{Observed, Step, kaplan_meier};
+use crate::stats::survival::Observed;
 use crate::stats::{both_malicious, first_and_another_malicious};
 use crate::theory::{any_malicious, guard_set_compromise};
 
@@ -90,36 +90,12 @@ impl Record {
 
 type First = fn(&Record) -> Option<u64>;
 
-/// A time to an event over all replicates, and in each.
-struct Times {
-    pooled: Vec<Step>,
-    replicates: Vec<Vec<Step>>,
-    clients: Vec<Observed>,
-}
-
-impl Times {
-    fn of(replicates: &[Measures], first: First) -> Self {
-        let observed = |measures: &Measures| -> Vec<Observed> {
-            measures.clients.iter().map(|client| client.observed(first(client))).collect()
-        };
-        let each: Vec<Vec<Observed>> = replicates.iter().map(observed).collect();
-        let clients = each.concat();
-        Self {
-            pooled: kaplan_meier(&clients),
-            replicates: each.iter().map(|observed| kaplan_meier(observed)).collect(),
-            clients,
-        }
-    }
-
-    fn by(&self, name: &'static str, day: u64) -> Metric {
-        Metric::happened_by(name, &self.clients, &self.pooled, &self.replicates, day as f64)
-    }
-
-    fn curve(&self, name: &'static str, span: u64) -> Curve {
-        let end = span as f64 / DAY as f64;
-        let times = (0..=POINTS).map(|at| end * at as f64 / POINTS as f64);
-        Curve::happened(name, "d", &self.pooled, times)
-    }
+/// When something first happened to clients.
+fn times(replicates: &[Measures], first: First) -> Times {
+    let observed = |measures: &Measures| -> Vec<Observed> {
+        measures.clients.iter().map(|client| client.observed(first(client))).collect()
+    };
+    Times::of(&replicates.iter().map(observed).collect::<Vec<_>>())
 }
 
 /// The figures of a run, from its replicates in their order.
@@ -166,44 +142,31 @@ pub(crate) fn merge(paths: &Paths, replicates: &[Measures]) -> (Vec<Metric>, Tab
     let guards: Vec<f64> = replicates.iter().map(guards).collect();
     metrics.push(Metric::mean("guards_a_client", "guards", &guards));
 
-    let guard = Times::of(replicates, |client| client.first_guard);
-    let both = Times::of(replicates, |client| client.first_both);
+    let guard = times(replicates, |client| client.first_guard);
+    let both = times(replicates, |client| client.first_both);
     let told = || DAYS.into_iter().filter(|(day, ..)| day * DAY <= paths.span);
-    let seen = Times::of(replicates, |client| client.first_middle);
+    let seen = times(replicates, |client| client.first_middle);
     for (day, [name, ..]) in told() {
         let expected = theory.and_then(|theory| theory.guard_by(paths, day));
-        metrics.push(guard.by(name, day).with_expected_if(expected));
+        metrics.push(guard.by(name, day as f64).with_expected_if(expected));
     }
-    metrics.extend(told().skip(1).map(|(day, [_, name, _])| both.by(name, day)));
-    metrics.extend(told().skip(1).map(|(day, [.., name])| seen.by(name, day)));
-    metrics.push(Metric::median_time(
-        "days_to_guard_malicious_p50",
-        "d",
-        guard.clients.len() as u64,
-        &guard.pooled,
-    ));
-    metrics.push(Metric::median_time(
-        "days_to_both_ends_p50",
-        "d",
-        both.clients.len() as u64,
-        &both.pooled,
-    ));
-    metrics.push(Metric::median_time(
-        "days_to_guard_seen_p50",
-        "d",
-        seen.clients.len() as u64,
-        &seen.pooled,
-    ));
+    metrics.extend(told().skip(1).map(|(day, [_, name, _])| both.by(name, day as f64)));
+    metrics.extend(told().skip(1).map(|(day, [.., name])| seen.by(name, day as f64)));
+    metrics.push(guard.median("days_to_guard_malicious_p50", "d"));
+    metrics.push(both.median("days_to_both_ends_p50", "d"));
+    metrics.push(seen.median("days_to_guard_seen_p50", "d"));
 
     let rows = (0..).zip(replicates).flat_map(|(replicate, measures)| {
         let clients = (0..).zip(&measures.clients);
         clients.map(move |(at, client)| client.cells(replicate, at))
     });
     let table = Table { name: "clients", columns: COLUMNS, rows: rows.collect() };
+    let end = paths.span as f64 / DAY as f64;
+    let places = || (0..=POINTS).map(|at| end * at as f64 / POINTS as f64);
     let curves = vec![
-        guard.curve("guard_malicious", paths.span),
-        both.curve("both_ends_seen", paths.span),
-        seen.curve("guard_seen", paths.span),
+        guard.curve("guard_malicious", "d", places()),
+        both.curve("both_ends_seen", "d", places()),
+        seen.curve("guard_seen", "d", places()),
     ];
     (metrics, table, curves)
 }
@@ -256,12 +219,18 @@ impl Theory {
             Selection::Deployed { .. } if day > 0 => return None,
             Selection::Deployed { .. } => (2, (u64::MAX, u64::MAX)),
         };
+        // Where nodes are down, there may be fewer guards than are wanted.
+        if paths.churn.is_some_and(|churn| churn.up_and_down.is_some()) {
+            return None;
+        }
+        let at_once = any_malicious(self.nodes, self.malicious, guards as u64);
         if day == 0 {
-            return Some(any_malicious(self.nodes, self.malicious, guards as u64));
+            return Some(at_once);
         }
         let days = |ms: u64| ms as f64 / DAY as f64;
         let life = (days(least), days(most));
         let plain = paths.weights == Weights::Equal && paths.churn.is_none();
-        plain.then(|| guard_set_compromise(self.guard(), guards as u64, life, day as f64))
+        let later = || guard_set_compromise(self.guard(), guards as u64, life, day as f64);
+        plain.then(|| later().max(at_once))
     }
 }

@@ -166,6 +166,10 @@ pub(super) fn paths(file: &PathsFile) -> Result<Paths, Fault> {
         OwnedName::Weight => Owned::Weight,
         OwnedName::Prefixes => Owned::Prefixes,
     };
+    if let Some(churn) = file.churn.as_ref().filter(|_| owned != Owned::Nodes) {
+        let what = "newcomers have addresses and weights of their own: expected adversary.owns = \"nodes\", or no churn";
+        return Err(Fault::new(churn.span(), what));
+    }
     let span = at_least_a_millisecond(&file.span)?;
     let every = at_least_a_millisecond(&file.clients.every)?;
     if (span / every).saturating_mul(file.clients.count.0.into()) > REQUESTS_MAX {
@@ -295,6 +299,12 @@ fn machine(table: &PathsTable) -> Result<Selection, Fault> {
 fn deployed(file: &PathsFile) -> Result<Selection, Fault> {
     only_own(SelectionName::Deployed, &file.paths)?;
     let network = file.network.get_ref();
+    if let Some(WeightsFile { model, .. }) = &network.weights
+        && matches!(model.get_ref(), WeightsModel::Pareto)
+    {
+        let what = "the deployed rules draw all nodes equally often: leave this key out";
+        return Err(Fault::new(model.span(), what));
+    }
     if network.nodes.get_ref().0 < DEPLOYED_NODES {
         let what =
             format!("expected more than {} nodes, as the deployed rules do", DEPLOYED_NODES - 1);
@@ -330,12 +340,18 @@ fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
             format!("expected {needed} nodes or more for {guards} guards in different swarms");
         return Err(Fault::new(network.nodes.span(), what));
     }
+    let clients = u64::from(file.clients.count.0);
     let life = |least: &Option<Spanned<Period>>, most: &Option<Period>, default: (u64, u64)| {
         let low = least.as_ref().map_or(Ok(default.0), at_least_a_millisecond)?;
         let high = most.map_or(default.1.max(low), |most| ms(most.0));
         let at = least.as_ref().map_or_else(|| table.selection.span(), Spanned::span);
         if low > high {
             return Err(Fault::new(at, "expected a shortest life that is not above the longest"));
+        }
+        let ends = (ms(file.span.get_ref().0) / (low + high).max(1)).saturating_mul(clients);
+        if ends > LISTINGS_MAX {
+            let what = format!("expected span / life x clients to be at most {LISTINGS_MAX}");
+            return Err(Fault::new(at, what));
         }
         Ok((low, high))
     };

@@ -159,6 +159,9 @@ fn fixed(file: &SwarmsFile, size: &Spanned<Count<1, SIZE_MAX>>) -> Result<Maps, 
     Ok(Maps::Fixed { size: members })
 }
 
+/// Documents of a history times nodes at most: what is more would not end.
+const DOCUMENTS_MAX: u64 = 100_000_000;
+
 /// The nodes of the start, growth to all nodes, then as many that come as go.
 fn grown(file: &SwarmsFile, rules: Rules) -> Result<Maps, Fault> {
     let nodes = file.network.nodes.0;
@@ -186,6 +189,11 @@ fn grown(file: &SwarmsFile, rules: Rules) -> Result<Maps, Fault> {
     };
     let each = turnover.get_ref().0;
     let made = u64::from(documents) * u64::from(each) + u64::from(nodes);
+    let work = u64::from(documents).saturating_mul(nodes.into());
+    if work > DOCUMENTS_MAX {
+        let what = format!("expected documents x nodes to be at most {DOCUMENTS_MAX}");
+        return Err(Fault::new(turnover.span(), what));
+    }
     if each > nodes || made > u64::from(MANY) {
         let what = format!(
             "expected no more than network.nodes, and at most {MANY} nodes over the whole history"

@@ -133,6 +133,11 @@ pub(super) fn path_all_hops(args: &Args) -> Members {
     urn(args, args.count("malicious"), hops, hops)
 }
 
+pub(super) fn path_both_ends(args: &Args) -> Members {
+    // Whichever two of the hops: they are drawn like the first two.
+    urn(args, args.count("malicious"), 2, 2)
+}
+
 pub(super) fn capture(args: &Args) -> Members {
     urn(args, args.count("malicious"), args.count("size"), args.count("at_least"))
 }

@@ -36,7 +36,7 @@ pub const FORMS: &[Form] = &[
         formula: "c(c-1) / (n(n-1)): first and last of `hops` distinct nodes are malicious",
         source: "Syverson, Tsudik, Reed, Landwehr, Towards an Analysis of Onion Routing Security, 2000, without replacement",
         evaluate: forms::path_both_ends,
-        sampler: Some(Sampler::Share(sample::path_both_ends)),
+        sampler: Some(Sampler::Tail(sample::path_both_ends, rare::path_both_ends)),
     },
     Form {
         name: "path-all-hops",

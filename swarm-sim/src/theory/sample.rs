@@ -332,11 +332,9 @@ pub(super) fn guard_days_to_compromise(args: &Args, stream: &mut Stream) -> f64 
     if args.is("life", "fixed") {
         return honest_picks(share, stream) * life;
     }
-    let mut lives = 0.0;
-    while !chance(share, stream) {
-        lives += exponential(1.0, stream);
-    }
-    lives * life
+    // So many exponential lives in a row have a gamma distribution.
+    let honest = honest_picks(share, stream);
+    if honest >= 1.0 { stream.gamma_from_one(honest) * life } else { 0.0 }
 }
 
 pub(super) fn guards_day_zero(args: &Args, stream: &mut Stream) -> bool {

@@ -26,13 +26,13 @@ pub fn about_curve(name: &str) -> Option<&'static str> {
 const CURVES: &[(&str, &str)] = &[
     (
         "guard_malicious",
-        "Clients that have used a guard of the adversary, who then knows their address.",
+        "Clients that have had a guard of the adversary in use, who then knows their address.",
     ),
     (
         "both_ends_seen",
         "Clients of which a request was seen at both ends: its guard, and its exit or destination, work for the adversary.",
     ),
-    ("guard_seen", "Clients of which a malicious middle has served: it knows who their guard is."),
+    ("guard_seen", "Clients that a malicious middle has served: it knows who their guard is."),
     (
         "identified_by_rounds",
         "Targets whose partners the adversary has named, rightly and surely, by the rounds that it watched.",
@@ -48,7 +48,10 @@ const CHURN: &[(&str, &str)] = &[
     ("nodes_mean", "Nodes in the network, on average over documents."),
     ("swarms_mean", "Swarms, on average over documents."),
     ("size_min", "Members of the smallest swarm at any time."),
-    ("size_mean", "Members of a swarm, on average over swarms and documents."),
+    (
+        "size_mean",
+        "Members of a swarm, on average over all swarms of all documents of a replicate.",
+    ),
     ("size_max", "Members of the largest swarm at any time."),
     (
         "reserves_mean",
@@ -57,9 +60,12 @@ const CHURN: &[(&str, &str)] = &[
     ("reserves_max", "The most nodes that were planned for no swarm at one time."),
     (
         "moved_per_step",
-        "Nodes that come into another swarm with a document, on average. Each has to copy mailboxes: lower is better.",
+        "Nodes that leave their swarm for another or for none with a document, on average. Whoever takes their part copies mailboxes: lower is better.",
     ),
-    ("moved_max", "The most nodes that came into another swarm with one document."),
+    (
+        "moved_max",
+        "The most nodes that left their swarm for another or for none with one document.",
+    ),
     ("swarms_formed", "Swarms that were formed, over all replicates."),
     ("swarms_dissolved", "Swarms that were dissolved, over all replicates."),
     (
@@ -88,11 +94,11 @@ const CHURN: &[(&str, &str)] = &[
     ),
     (
         "swarms_vanished",
-        "Swarms of which no member was left after a document, over all replicates: what they kept is gone.",
+        "Swarms of which no member was left that still had its store, over all replicates: what they kept is gone. Lower is better.",
     ),
     (
         "losses_possible",
-        "Times that so many members of a swarm were gone that a stored message may be lost, over all replicates.",
+        "Times that a swarm went on without enough of those that held its messages to be sure of all, so that some may be lost, over all replicates. Lower is better.",
     ),
 ];
 
@@ -105,17 +111,20 @@ const ONION: &[(&str, &str)] = &[
     ),
     (
         "latency_p50",
-        "Time from a request to its answer, retries included, that half of the answered requests stay below.",
+        "Time from a request to its answer, retries included, that half of the answered requests do not exceed.",
     ),
     (
         "latency_p95",
-        "Time from a request to its answer that 95 % of the answered requests stay below.",
+        "Time from a request to its answer that 95 % of the answered requests do not exceed.",
     ),
     (
         "latency_p99",
-        "Time from a request to its answer that 99 % of the answered requests stay below.",
+        "Time from a request to its answer that 99 % of the answered requests do not exceed.",
     ),
-    ("tries_mean", "Tries that a request takes, on average."),
+    (
+        "tries_mean",
+        "Tries that a request takes, on average, whether it is answered or given up. Lower is better.",
+    ),
     ("tries_failed_guard_unreachable", "Tries that ended because the guard could not be reached."),
     (
         "tries_failed_edge_named",
@@ -123,15 +132,21 @@ const ONION: &[(&str, &str)] = &[
     ),
     (
         "tries_failed_hop_named",
-        "Tries that ended because a hop said that it could not go on itself.",
+        "Tries that ended because a hop named itself as what failed, or because the guard refused the packet.",
     ),
-    ("tries_failed_in_silence", "Tries that ended because no answer came in time."),
-    ("requests_without_path", "Tries for which no path was found."),
+    (
+        "tries_failed_in_silence",
+        "Tries that ended because no answer came in time, or none that could be opened.",
+    ),
+    ("requests_without_path", "Requests that were given up because no path was found for a try."),
     (
         "rules_relaxed",
-        "Share of requests whose path had to break one of the rules about families, prefixes and swarms.",
+        "Share of requests whose first path had to break one of the rules about families, prefixes and the destination's swarm. Lower is better.",
     ),
-    ("guards_a_client", "Guards that a client has had in its sample, on average."),
+    (
+        "guards_a_client",
+        "Guards that a client keeps at the end, those in use and those in reserve, on average.",
+    ),
     (
         "guard_and_exit_malicious",
         "Share of requests whose first path had a guard and an exit that work for the adversary. Lower is better.",
@@ -148,16 +163,28 @@ const ONION: &[(&str, &str)] = &[
         "request_both_ends_malicious_in_any_try",
         "Share of requests of which any try had a guard, and an exit or destination, that work for the adversary: retries give more chances. Lower is better.",
     ),
-    ("packets_peeled", "Packets that nodes opened."),
-    ("messages", "Messages on links, over all replicates."),
-    ("messages_lost", "Messages that links lost."),
-    ("nodes_stopped", "Times that a node went down."),
-    ("virtual_time", "Simulated time, over all replicates."),
+    (
+        "packets_peeled",
+        "Packets of which a node took off a layer, over all replicates: four for a try that reaches its destination.",
+    ),
+    (
+        "messages",
+        "Packets, answers and refusals put on links, each once for each link, over all replicates. Pings are not counted.",
+    ),
+    (
+        "messages_lost",
+        "Of these packets, answers and refusals, how many a link lost, over all replicates.",
+    ),
+    ("nodes_stopped", "Times that a node went down, over all replicates."),
+    (
+        "virtual_time",
+        "Simulated time from the start until every request has ended, on average over replicates.",
+    ),
 ];
 
 const PATHS: &[(&str, &str)] = &[
     ("clients", "Clients that were watched, over all replicates."),
-    ("requests", "Requests that they made, over all replicates."),
+    ("requests", "Requests that found a path, over all replicates."),
     (
         "requests_guard_malicious",
         "Share of requests whose guard works for the adversary, who then knows the client's address. Lower is better.",
@@ -172,15 +199,15 @@ const PATHS: &[(&str, &str)] = &[
     ),
     (
         "client_both_ends_share_p5",
-        "Share of its requests seen at both ends that only 5 % of the clients stay below: the lucky ones.",
+        "Share of its requests seen at both ends that only 5 % of the clients do not exceed: the lucky ones.",
     ),
     (
         "client_both_ends_share_p50",
-        "Share of its requests seen at both ends that half of the clients stay below.",
+        "Share of its requests seen at both ends that half of the clients do not exceed.",
     ),
     (
         "client_both_ends_share_p95",
-        "Share of its requests seen at both ends that 95 % of the clients stay below: the rest fare worse.",
+        "Share of its requests seen at both ends that 95 % of the clients do not exceed: the rest fare worse.",
     ),
     (
         "guards_a_client",
@@ -188,19 +215,19 @@ const PATHS: &[(&str, &str)] = &[
     ),
     (
         "guard_malicious_by_day_",
-        "Share of clients that have used a guard of the adversary by this day after they began. Lower is better.",
+        "Share of clients that have had a guard of the adversary in use by this many days after they began, 0 being their first choice. Lower is better.",
     ),
     (
         "both_ends_seen_by_day_",
-        "Share of clients of which a request was seen at both ends by this day after they began. Lower is better.",
+        "Share of clients of which a request was seen at both ends by this many days after they began. Lower is better.",
     ),
     (
         "guard_seen_by_day_",
-        "Share of clients of which a malicious middle has served by this day: it knows who their guard is. Lower is better.",
+        "Share of clients that a malicious middle has served by this many days after they began: it knows who their guard is. Lower is better.",
     ),
     (
         "days_to_guard_malicious_p50",
-        "Days until half of the clients have used a guard of the adversary; nothing if it is fewer by the end. Longer is better.",
+        "Days until half of the clients have had a guard of the adversary in use; nothing if it is fewer by the end. Longer is better.",
     ),
     (
         "days_to_both_ends_p50",
@@ -224,7 +251,7 @@ const SWARMS: &[(&str, &str)] = &[
     ),
     (
         "messages_of_a_store",
-        "Messages between members for one stored message: a copy to each other member, and its receipt.",
+        "Messages between members for one stored message: a copy to each member but the one that the client sent it to, and a receipt from each.",
     ),
     (
         "swarms_captured_share",
@@ -236,7 +263,7 @@ const SWARMS: &[(&str, &str)] = &[
     ),
     (
         "mailbox_captured_halfway",
-        "The same chance on the map after half of the history: if it differs, the history was too short.",
+        "As mailbox_captured, but on the map halfway through the documents in which nodes come and go: if it differs, they were too few.",
     ),
     (
         "swarms_captured_mean",
@@ -273,7 +300,10 @@ const SWARMS: &[(&str, &str)] = &[
 ];
 
 const MIXES: &[(&str, &str)] = &[
-    ("messages", "Messages that count, over all replicates: those that arrived after the warm-up."),
+    (
+        "messages",
+        "Messages that count, over all replicates: the first that arrive after the warm-up.",
+    ),
     (
         "shannon_mean",
         "Shannon entropy of what the adversary believes about which arrival a leaving message is, on average over messages. Higher is better; 0 is certainty.",
@@ -281,11 +311,11 @@ const MIXES: &[(&str, &str)] = &[
     ("shannon_least", "The least Shannon entropy of any message: the one that was hidden worst."),
     (
         "shannon_p5",
-        "Shannon entropy that 5 % of the messages stay below, on average over replicates.",
+        "Shannon entropy that 5 % of the messages do not exceed, on average over replicates.",
     ),
     (
         "shannon_p50",
-        "Shannon entropy that half of the messages stay below, on average over replicates.",
+        "Shannon entropy that half of the messages do not exceed, on average over replicates.",
     ),
     (
         "min_entropy_mean",
@@ -294,11 +324,11 @@ const MIXES: &[(&str, &str)] = &[
     ("min_entropy_least", "The least min-entropy of any message."),
     (
         "min_entropy_p5",
-        "Min-entropy that 5 % of the messages stay below, on average over replicates.",
+        "Min-entropy that 5 % of the messages do not exceed, on average over replicates.",
     ),
     (
         "min_entropy_p50",
-        "Min-entropy that half of the messages stay below, on average over replicates.",
+        "Min-entropy that half of the messages do not exceed, on average over replicates.",
     ),
     (
         "surprisal_mean",
@@ -307,18 +337,21 @@ const MIXES: &[(&str, &str)] = &[
     ("delay_mean", "Time that a message spends in the mixes, on average. Lower is better."),
     (
         "delay_p50",
-        "Time in the mixes that half of the messages stay below, on average over replicates.",
+        "Time in the mixes that half of the messages do not exceed, on average over replicates.",
     ),
     (
         "delay_p99",
-        "Time in the mixes that 99 % of the messages stay below, on average over replicates.",
+        "Time in the mixes that 99 % of the messages do not exceed, on average over replicates.",
     ),
 ];
 
 const DISCLOSURE: &[(&str, &str)] = &[
     ("targets", "Targets, each in a world of its own, over all replicates."),
-    ("targets_silent", "Targets that never sent: nothing is averaged over them."),
-    ("rounds", "Rounds in which a target was watched, over all replicates."),
+    (
+        "targets_silent",
+        "Targets that sent no message while watched. They count in the shares that were identified, but not in what is said of the end.",
+    ),
+    ("rounds", "Rounds in which a target was watched, summed over all targets of all replicates."),
     ("messages", "Messages that targets sent, dummies left out, over all replicates."),
     ("dummies", "Dummies that targets sent to random mailboxes, over all replicates."),
     (
@@ -339,13 +372,13 @@ const DISCLOSURE: &[(&str, &str)] = &[
     ),
     (
         "partners_ranked_first",
-        "Share of targets whose partners are likelier than all others at the end. Lower is better.",
+        "Share of targets that sent whose partners are likelier than all others at the end. Lower is better.",
     ),
     (
         "partner_rank_p50",
-        "Place, among the candidates that are no partners, of the partner that the adversary thinks least likely at the end, for the target in the middle: 1 is named. Higher is better.",
+        "Place, among the candidates that are no partners, of the partner that the adversary thinks least likely at the end, for the target in the middle: 1 is ahead of all of them. Higher is better.",
     ),
-    ("partner_rank_p95", "The same place, which 95 % of the targets stay below."),
+    ("partner_rank_p95", "The same place, which 95 % of the targets do not exceed."),
     (
         "partners_probability_mean",
         "Probability that the adversary gives to the partners at the end, on average over targets. Lower is better.",
@@ -361,11 +394,11 @@ const DISCLOSURE: &[(&str, &str)] = &[
     ("posterior_shannon_min", "The least Shannon entropy of any target's posterior."),
     (
         "posterior_shannon_p5",
-        "Shannon entropy of the posterior that 5 % of the targets stay below.",
+        "Shannon entropy of the posterior that 5 % of the targets do not exceed.",
     ),
     (
         "posterior_shannon_p50",
-        "Shannon entropy of the posterior that half of the targets stay below.",
+        "Shannon entropy of the posterior that half of the targets do not exceed.",
     ),
     (
         "posterior_min_entropy_mean",
@@ -374,14 +407,14 @@ const DISCLOSURE: &[(&str, &str)] = &[
     ("posterior_min_entropy_min", "The least min-entropy of any target's posterior."),
     (
         "posterior_min_entropy_p5",
-        "Min-entropy of the posterior that 5 % of the targets stay below.",
+        "Min-entropy of the posterior that 5 % of the targets do not exceed.",
     ),
     (
         "posterior_min_entropy_p50",
-        "Min-entropy of the posterior that half of the targets stay below.",
+        "Min-entropy of the posterior that half of the targets do not exceed.",
     ),
     (
         "declared_matches_right",
-        "Share of the matches that the adversary declared that are true. Lower is better.",
+        "Share of the matches that the adversary declared of which the message, or dummy, was the target's. Lower is better.",
     ),
 ];

@@ -298,6 +298,13 @@ fn adversary_without_a_vantage_is_shown_nothing_and_stays_as_unsure_as_it_was() 
     assert_eq!((of("identified_by_end"), of("partner_rank_p50")), (Some(0.0), Some(50.5)));
 }
 
+/// Whether a list of what was shown is in order, so that nothing stands where it was put.
+fn is_sorted(seen: &str, list: &str) -> bool {
+    let list = seen.split(list).nth(1).unwrap().split(']').next().unwrap();
+    let list = list.split(", ").filter(|mailbox| !mailbox.is_empty());
+    list.map(|mailbox| mailbox.parse::<u32>().unwrap()).is_sorted()
+}
+
 #[test]
 fn adversary_is_shown_what_its_vantage_covers_and_no_more() {
     let sends = Vantage { sends: Some(Sends::Copies), ..Vantage::NOTHING };
@@ -316,6 +323,7 @@ fn adversary_is_shown_what_its_vantage_covers_and_no_more() {
         shown.iter().all(|seen| seen.starts_with("None Some([") && seen.ends_with("None None declared [] "))
     );
     // 49 or 50 messages, of which the target's stands among the others.
+    assert!(shown.iter().all(|seen| is_sorted(seen, "Some([")));
     let count = |seen: &String| seen.split(" declared").next().unwrap().matches(',').count() + 1;
     assert!(shown.iter().all(|seen| (49..=50).contains(&count(seen))));
     let (shown, _) = recorded(&world, online);
@@ -328,6 +336,9 @@ fn adversary_is_shown_what_its_vantage_covers_and_no_more() {
     assert!(
         told.iter().all(|seen| seen.starts_with("Some(true)") != seen.contains("declared [] "))
     );
+    let every = Matching { fpr: matching.tpr, ..matching };
+    let (told, _) = recorded(&world, Vantage { matching: Some(every), ..both });
+    assert!(told.iter().all(|seen| is_sorted(seen, "declared [")));
     // A fiftieth of the mailboxes, so a fiftieth of the messages: 1 a round.
     let (shown, _) = recorded(&world, Vantage { stores: own, ..Vantage::NOTHING });
     let messages: usize = shown.iter().filter(|s| !s.contains("Some([])")).map(count).sum();

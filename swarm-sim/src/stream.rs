@@ -187,6 +187,27 @@ impl Stream {
         }
     }
 
+    /// How many of `trials` succeed, each with probability `share`: many are halved at the median of as many uniforms, which
+    /// has a beta distribution (Devroye, Non-Uniform Random Variate Generation, 1986, X.4).
+    pub(crate) fn binomial(&mut self, mut trials: u64, mut share: f64) -> u64 {
+        let mut successes = 0;
+        while trials > 32 {
+            let middle = trials / 2 + 1;
+            let (below, above) = (middle as f64, (trials + 1 - middle) as f64);
+            let (low, high) = (self.gamma_from_one(below), self.gamma_from_one(above));
+            if low * (1.0 - share) <= high * share {
+                // The median and all below it succeed.
+                successes += middle;
+                trials -= middle;
+                share -= (1.0 - share) * low / high;
+            } else {
+                trials = middle - 1;
+                share *= 1.0 + high / low;
+            }
+        }
+        successes + (0..trials).map(|_| u64::from(self.unit() <= share)).sum::<u64>()
+    }
+
     /// Gamma of scale 1 and a shape of at least 1.
     pub(crate) fn gamma_from_one(&mut self, shape: f64) -> f64 {
         let d = shape - 1.0 / 3.0;
@@ -306,6 +327,39 @@ mod tests {
                     "{mean}, {k}: {share}, {expected}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn binomial_counts_are_as_frequent_as_they_should_be() {
+        for (trials, share) in [(5, 0.3), (33, 0.5), (70, 0.02), (1000, 0.9), (1_000_000_000, 0.25)]
+        {
+            let mut stream = stream(Entity::World, "binomial");
+            let counts: Vec<u64> = (0..100_000).map(|_| stream.binomial(trials, share)).collect();
+            let n = trials as f64;
+            let found = counts.iter().sum::<u64>() as f64 / 1e5;
+            let squares = counts.iter().map(|k| (*k as f64 - found).powi(2)).sum::<f64>() / 1e5;
+            let variance = n * share * (1.0 - share);
+            // Five standard errors of the mean; the variance's is about √(2 / 100 000) of it, and a few times that for rare ones.
+            assert!((found - n * share).abs() < 5.0 * (variance / 1e5).sqrt(), "{trials}: {found}");
+            assert!((squares / variance - 1.0).abs() < 0.04, "{trials}: {squares}");
+            // Quantiles of the counts, as places to hold both against each other.
+            let mut sorted = counts.clone();
+            sorted.sort_unstable();
+            for k in [sorted[15_000], sorted[50_000], sorted[85_000]] {
+                let expected = special::binomial_upper(trials, k, share, 1.0 - share);
+                let hits = counts.iter().filter(|count| **count >= k).count();
+                let error = (expected * (1.0 - expected) / 1e5).sqrt();
+                let found = hits as f64 / 1e5;
+                assert!(
+                    (found - expected).abs() <= 5.0 * error,
+                    "{trials}, {k}: {found}, {expected}"
+                );
+            }
+        }
+        let mut stream = stream(Entity::World, "ends");
+        for trials in [0, 1, 40, u64::from(u32::MAX)] {
+            assert_eq!((stream.binomial(trials, 0.0), stream.binomial(trials, 1.0)), (0, trials));
         }
     }
 

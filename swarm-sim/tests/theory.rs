@@ -199,6 +199,19 @@ const TINY: &[&str] = &[
     "swarm-availability size=60 availability=0.6 at_least=55",
     "path-all-hops nodes=2000 malicious=20 hops=3",
     "path-all-hops nodes=2000 malicious=20 hops=6",
+    "path-any-hop nodes=1000000 malicious=2 hops=5",
+    "path-any-hop nodes=100000000 malicious=3 hops=1",
+    "request-both-ends nodes=2000 malicious=8",
+    "request-both-ends nodes=1000000 malicious=2",
+    "fresh-paths-compromise nodes=1000000 malicious=20 paths=1000",
+    "fresh-paths-compromise nodes=1000 malicious=2 paths=1",
+    "fresh-paths-compromise nodes=1000000000 malicious=2 paths=1000000000",
+    "guard-compromise-by malicious_share=1e-9 life_days=30 days=3650",
+    "guard-compromise-by malicious_share=1e-12 life_days=1 days=0",
+    "guard-set-compromise-by malicious_share=1e-6 guards=3 life_min_days=60 life_max_days=120 days=365",
+    "guard-set-compromise-by malicious_share=1e-12 guards=2 life_min_days=0 life_max_days=30 days=90",
+    "guard-set-compromise-by malicious_share=1e-12 guards=2 life_min_days=0.1 life_max_days=0.1 days=0.3",
+    "guards-day-zero nodes=1000000 malicious=3 guards=20",
     "loss-without-repair size=6 mean_life=100 time=2",
     "loss-without-repair size=1 mean_life=1 time=0.00000001",
     "loss-without-repair size=100 mean_life=10 time=8",
@@ -246,6 +259,67 @@ fn few_samples_of_a_tiny_probability_feign_no_certainty() {
             let covered = found.iter().filter(|f| f.ci_low <= exact && exact <= f.ci_high).count();
             assert!(covered >= 175, "{line}, {samples} samples: {covered}");
         }
+    }
+}
+
+/// Metrics of which few samples are all the same, and the number of samples that are.
+const EQUAL: &[(&str, u64)] = &[
+    ("presence-set users=1000 presence=0.1 rounds=8", 1000),
+    ("presence-set users=1000 presence=0.9999999 rounds=2", 1000),
+    ("guard-days-to-compromise malicious_share=0.9999 life_days=30", 100),
+    ("guard-days-to-compromise malicious_share=0.9999 life_days=30 life=exponential", 100),
+    ("poisson-mix-entropy rho=0.0001", 100),
+    ("poisson-mix-entropy rho=0.0001 view=departure", 100),
+];
+
+#[test]
+fn samples_that_are_all_the_same_feign_no_certainty() {
+    let one = std::num::NonZeroUsize::MIN;
+    for (line, samples) in EQUAL {
+        let query = query(line);
+        let exact = query.values()[0];
+        let found: Vec<_> =
+            (0..200).map(|seed| query.estimate(*samples, seed, one).unwrap()).collect();
+        let first = found[0].estimate;
+        let alike = 1e-9 * first + 0.1 * exact.min(1.0);
+        let same = found.iter().filter(|f| (f.estimate - first).abs() <= alike).count();
+        assert!(same > 150, "{line}: {same}");
+        assert!(found.iter().all(|f| 0.0 <= f.ci_low && f.ci_low < f.ci_high), "{line}");
+        let covered = found.iter().filter(|f| f.ci_low <= exact && exact <= f.ci_high).count();
+        assert!(covered >= 175, "{line}: {covered}");
+    }
+}
+
+#[test]
+fn as_many_users_and_paths_as_there_are_people_take_no_longer() {
+    for line in [
+        "presence-set users=1000000000 presence=0.5 rounds=20",
+        "fresh-paths-compromise nodes=10000 malicious=3 paths=10000000",
+        "fresh-paths-compromise nodes=10 malicious=1 paths=1000000000",
+        "guard-set-compromise-by malicious_share=0.001 guards=2 life_min_days=1e-9 life_max_days=1e-9 days=1e-6",
+    ] {
+        let query = query(line);
+        let exact = query.values()[0];
+        let found = query.estimate(2000, 1, std::num::NonZeroUsize::MIN).unwrap();
+        // 4.4 standard errors.
+        let low = found.estimate - 2.25 * (found.estimate - found.ci_low);
+        let high = found.estimate + 2.25 * (found.ci_high - found.estimate);
+        assert!(low <= exact && exact <= high, "{line}: {exact} {found:?}");
+    }
+}
+
+#[test]
+fn samples_that_would_not_end_are_refused() {
+    for line in [
+        "path-any-hop nodes=1000000000 malicious=1 hops=100000000",
+        "guards-day-zero nodes=1000000000 malicious=1 guards=100000000",
+        "swarm-capture nodes=1000000000 malicious=1 size=100000000 at_least=2",
+        "presence-set users=2 presence=0.9 rounds=100000000",
+        "poisson-mix-entropy rho=1000000",
+    ] {
+        let (code, found) = said(&format!("estimate {line} --samples 10 --seed 1"));
+        let text = found.to_string();
+        assert!(code == Some(2) && text.contains("where it is sampled"), "{line}: {text}");
     }
 }
 

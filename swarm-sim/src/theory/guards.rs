@@ -2,7 +2,8 @@
 
 use super::forms::{Found, any_of, at_least_once, require};
 use super::params::Args;
-use super::sample::chance;
+use super::rare::Trials;
+use super::sample::honest_picks;
 use crate::stream::Stream;
 
 /// Mean lives that a closed form looks ahead: its work grows with the third power.
@@ -85,19 +86,59 @@ pub(super) fn guard_set_compromise_by(args: &Args) -> Found {
     Ok(vec![guard_set_compromise(share, guards, (least, most), days)])
 }
 
-/// Lets each guard and its successors live.
-pub(super) fn sample_guard_set(args: &Args, stream: &mut Stream) -> bool {
-    let (least, most) = (args.real("life_min_days"), args.real("life_max_days"));
-    let (share, days) = (args.real("malicious_share"), args.real("days"));
-    (0..args.count("guards")).any(|_| {
-        let mut time = 0.0;
-        while time <= days {
-            if share > 0.0 && chance(share, stream) {
-                return true;
-            }
-            time += least + (most - least) * stream.unit();
+/// Guards that are picked anew at the ends of their lives, up to a day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Set {
+    share: f64,
+    guards: u64,
+    life: (f64, f64),
+    days: f64,
+    /// Picks of one guard, where all lives are equal.
+    picks: Option<f64>,
+}
+
+impl Set {
+    pub(super) fn of(args: &Args) -> Self {
+        let life = (args.real("life_min_days"), args.real("life_max_days"));
+        let lives = args.decimal("days").times(args.decimal("life_max_days"));
+        let picks = lives.filter(|_| life.0 >= life.1).map(|lives| lives as f64 + 1.0);
+        let (share, days) = (args.real("malicious_share"), args.real("days"));
+        Self { share, guards: args.count("guards"), life, days, picks }
+    }
+
+    /// Picks of one guard, but no more than `most`.
+    fn picks(&self, most: f64, stream: &mut Stream) -> f64 {
+        if let Some(picks) = self.picks {
+            return picks.min(most);
         }
-        false
+        let ((least, longest), mut time, mut picks) = (self.life, 0.0, 0.0);
+        while time <= self.days && picks < most {
+            picks += 1.0;
+            time += least + (longest - least) * stream.unit();
+        }
+        picks
+    }
+
+    /// All picks that are made, each of which may be malicious.
+    pub(super) fn trials(&self, stream: &mut Stream) -> Trials {
+        let count = (0..self.guards).map(|_| self.picks(f64::INFINITY, stream)).sum();
+        Trials { share: self.share, count }
+    }
+
+    /// As many trials as there are picks in the mean.
+    pub(super) fn mean_trials(&self) -> Trials {
+        let (least, longest) = self.life;
+        let each = self.picks.unwrap_or_else(|| 1.0 + 2.0 * self.days / (least + longest));
+        Trials { share: self.share, count: self.guards as f64 * each.floor() }
+    }
+}
+
+/// Lets each guard and its successors live, until one is malicious.
+pub(super) fn sample_guard_set(args: &Args, stream: &mut Stream) -> bool {
+    let set = Set::of(args);
+    (0..set.guards).any(|_| {
+        let honest = honest_picks(set.share, stream);
+        set.picks(honest + 1.0, stream) > honest
     })
 }
 

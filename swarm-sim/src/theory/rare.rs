@@ -5,21 +5,100 @@
 //! law over that by the tilted one, and 0 where the event does not happen; its mean is the probability sought, whatever the tilt.
 //! Members can be exchanged under both laws, so the weight depends on the number of marked ones only, and is largest where
 //! the event just happens: Siegmund, "Importance sampling in the Monte Carlo study of sequential tests", 1976; Asmussen, Glynn,
-//! Stochastic Simulation, 2007.
+//! Stochastic Simulation, 2007. Of trials one after the other, the first success is drawn likewise, by a geometric law
+//! under which it comes within them more often than not.
 
-use super::forms;
 use super::params::Args;
-use super::sample::chance;
+use super::sample::{chance, honest_picks};
+use super::{forms, guards};
 use crate::stats;
 use crate::stream::Stream;
 
 /// Below this closed form's value samples are weighted: ten thousand others would be expected to hit it less than once.
 pub(super) const RARE: f64 = 1e-4;
 
-/// Members of which enough have to be marked.
+/// What is drawn so that a rare event is common.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rare {
+    /// Members of which enough have to be marked.
+    Members(Members),
+    /// Trials of which one has to succeed.
+    Trials(Trials),
+    /// Trials, of which there are as many as guards were picked.
+    Guards(guards::Set),
+}
+
+impl Rare {
+    /// Draws once; the weight.
+    pub(super) fn weight(&self, stream: &mut Stream) -> f64 {
+        match self {
+            Self::Members(members) => members.weight(stream),
+            Self::Trials(trials) => trials.weight(stream),
+            Self::Guards(set) => set.trials(stream).weight(stream),
+        }
+    }
+
+    /// The largest weight, or one about as large.
+    fn most(&self) -> f64 {
+        match self {
+            Self::Members(members) => members.most(),
+            Self::Trials(trials) => trials.most(),
+            Self::Guards(set) => set.mean_trials().most(),
+        }
+    }
+
+    /// The 95 % interval of the mean weight: its lower end as if one more sample had missed the event, its upper end as if one
+    /// more had the largest weight.
+    pub(super) fn interval(&self, weights: &Weights) -> (f64, f64) {
+        let (low, high) = weights.interval(0.0, self.most());
+        (low.max(0.0), high)
+    }
+}
+
+/// Independent trials, one after the other, of which one has to succeed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trials {
+    /// Probability that one succeeds.
+    pub(super) share: f64,
+    /// How many there are.
+    pub(super) count: f64,
+}
+
+impl Trials {
+    /// The probability with which a trial succeeds when it is drawn.
+    fn tilt(&self) -> f64 {
+        (1.0 + self.count).recip()
+    }
+
+    /// The weight of so many failures before the first success.
+    fn weight_of(&self, failures: f64) -> f64 {
+        if failures >= self.count {
+            return 0.0;
+        }
+        let each = libm::log1p(-self.share) - libm::log1p(-self.tilt());
+        self.share / self.tilt() * libm::exp(failures * each)
+    }
+
+    fn weight(&self, stream: &mut Stream) -> f64 {
+        self.weight_of(honest_picks(self.tilt(), stream))
+    }
+
+    /// The last trial's success weighs most, as failures are likelier in truth.
+    fn most(&self) -> f64 {
+        self.weight_of(self.count - 1.0)
+    }
+}
+
+/// Members of which enough have to be marked: of the first ones, and of those that follow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Members {
     law: Law,
+    groups: [Group; 2],
+}
+
+/// So many members, of which so many or more have to be marked.
+#[derive(Clone, Copy, Debug)]
+struct Group {
     size: u64,
     at_least: u64,
 }
@@ -42,60 +121,64 @@ pub(super) struct Weights {
     pub(super) squares: f64,
 }
 
-impl Members {
+impl Group {
+    const NONE: Self = Self { size: 0, at_least: 0 };
+
     /// The probability with which members are marked when they are drawn: that of the least event, but never certain, so that
     /// an interval can come from the samples.
     fn tilt(&self) -> f64 {
         (self.at_least as f64).min(self.size as f64 - 0.5) / self.size as f64
     }
+}
 
-    /// The weight of members of which this says, one after the other, whether they are marked.
-    fn weight_of(&self, mut is_marked: impl FnMut() -> bool) -> f64 {
-        let tilt = self.tilt();
-        let (ln_tilt, ln_rest) = (libm::log(tilt), libm::log1p(-tilt));
-        let (mut law, mut hits, mut ln) = (self.law, 0, 0.0);
-        for left in (0..self.size).rev() {
-            let is_hit = is_marked();
-            hits += u64::from(is_hit);
-            if hits + left < self.at_least {
-                return 0.0;
+impl Members {
+    /// The weight of members of which this says, one after the other, whether they are marked; it is told the probability
+    /// with which they are to be.
+    fn weight_of(&self, mut is_marked: impl FnMut(f64) -> bool) -> f64 {
+        let (mut law, mut ln) = (self.law, 0.0);
+        for group in self.groups {
+            let (tilt, mut hits) = (group.tilt(), 0);
+            let (ln_tilt, ln_rest) = (libm::log(tilt), libm::log1p(-tilt));
+            for left in (0..group.size).rev() {
+                let is_hit = is_marked(tilt);
+                hits += u64::from(is_hit);
+                if hits + left < group.at_least {
+                    return 0.0;
+                }
+                let share = law.draw(is_hit);
+                if share <= 0.0 {
+                    return 0.0;
+                }
+                ln += libm::log(share) - if is_hit { ln_tilt } else { ln_rest };
             }
-            let share = law.draw(is_hit);
-            if share <= 0.0 {
-                return 0.0;
-            }
-            ln += libm::log(share) - if is_hit { ln_tilt } else { ln_rest };
         }
         libm::exp(ln)
     }
 
     /// Draws members; their weight.
-    pub(super) fn weight(&self, stream: &mut Stream) -> f64 {
-        let tilt = self.tilt();
-        self.weight_of(|| chance(tilt, stream))
+    fn weight(&self, stream: &mut Stream) -> f64 {
+        self.weight_of(|tilt| chance(tilt, stream))
     }
 
     /// The largest weight: no more members marked than needed, and those first.
     fn most(&self) -> f64 {
-        let mut left = self.at_least;
-        self.weight_of(|| {
-            let is_hit = left > 0;
-            left = left.saturating_sub(1);
-            is_hit
-        })
+        let mut marks =
+            self.groups.iter().flat_map(|group| (0..group.size).map(|at| at < group.at_least));
+        self.weight_of(|_| marks.next().unwrap_or(false))
     }
+}
 
-    /// The 95 % interval: Student's, its lower end as if one more sample had missed the event, its upper end as if one more
-    /// had the largest weight. With many samples that is nothing; few, which may all have missed or weigh the same, are
-    /// kept from feigning certainty.
-    pub(super) fn interval(&self, weights: &Weights) -> (f64, f64) {
+impl Weights {
+    /// Student's 95 % interval of the mean, its ends as if one more sample had had these values. With many samples that is
+    /// nothing; few, which may all be the same, are kept from feigning certainty.
+    pub(super) fn interval(&self, low: f64, high: f64) -> (f64, f64) {
         let with = |value: f64| {
-            let (n, off) = (weights.samples as f64, value - weights.mean);
-            let squares = weights.squares + off * off * n / (n + 1.0);
-            (weights.mean + off / (n + 1.0), stats::student_half(squares, weights.samples + 1))
+            let (n, off) = (self.samples as f64, value - self.mean);
+            let squares = self.squares + off * off * n / (n + 1.0);
+            (self.mean + off / (n + 1.0), stats::student_half(squares, self.samples + 1))
         };
-        let ((low, below), (high, above)) = (with(0.0), with(self.most()));
-        ((low - below).max(0.0), high + above)
+        let ((low, below), (high, above)) = (with(low), with(high));
+        (low - below, high + above)
     }
 }
 
@@ -124,39 +207,73 @@ impl Law {
     }
 }
 
-fn urn(args: &Args, marked: u64, size: u64, at_least: u64) -> Members {
-    Members { law: Law::Urn { nodes: args.count("nodes"), marked }, size, at_least }
+fn members(law: Law, size: u64, at_least: u64) -> Rare {
+    Rare::Members(Members { law, groups: [Group { size, at_least }, Group::NONE] })
 }
 
-pub(super) fn path_all_hops(args: &Args) -> Members {
+fn urn(args: &Args, marked: u64, size: u64, at_least: u64) -> Rare {
+    members(Law::Urn { nodes: args.count("nodes"), marked }, size, at_least)
+}
+
+pub(super) fn path_all_hops(args: &Args) -> Rare {
     let hops = args.count("hops");
     urn(args, args.count("malicious"), hops, hops)
 }
 
-pub(super) fn path_both_ends(args: &Args) -> Members {
+pub(super) fn path_any_hop(args: &Args) -> Rare {
+    urn(args, args.count("malicious"), args.count("hops"), 1)
+}
+
+pub(super) fn path_both_ends(args: &Args) -> Rare {
     // Whichever two of the hops: they are drawn like the first two.
     urn(args, args.count("malicious"), 2, 2)
 }
 
-pub(super) fn capture(args: &Args) -> Members {
+pub(super) fn request_both_ends(args: &Args) -> Rare {
+    let law = Law::Urn { nodes: args.count("nodes"), marked: args.count("malicious") };
+    // The guard, then exit and destination: the middle may come last.
+    let groups = [Group { size: 1, at_least: 1 }, Group { size: 2, at_least: 1 }];
+    Rare::Members(Members { law, groups })
+}
+
+pub(super) fn guards_day_zero(args: &Args) -> Rare {
+    urn(args, args.count("malicious"), args.count("guards"), 1)
+}
+
+pub(super) fn fresh_paths_compromise(args: &Args) -> Rare {
+    let mut ends = Law::Urn { nodes: args.count("nodes"), marked: args.count("malicious") };
+    let share = ends.draw(true) * ends.draw(true);
+    Rare::Trials(Trials { share, count: args.count("paths") as f64 })
+}
+
+pub(super) fn guard_compromise_by(args: &Args) -> Rare {
+    let count = forms::picks(args).unwrap_or(0) as f64;
+    Rare::Trials(Trials { share: args.real("malicious_share"), count })
+}
+
+pub(super) fn guard_set_compromise_by(args: &Args) -> Rare {
+    Rare::Guards(guards::Set::of(args))
+}
+
+pub(super) fn capture(args: &Args) -> Rare {
     urn(args, args.count("malicious"), args.count("size"), args.count("at_least"))
 }
 
-pub(super) fn burst_loss(args: &Args) -> Members {
+pub(super) fn burst_loss(args: &Args) -> Rare {
     let size = args.count("size");
     urn(args, forms::lost(args), size, size)
 }
 
-pub(super) fn swarm_availability(args: &Args) -> Members {
+pub(super) fn swarm_availability(args: &Args) -> Rare {
     let up = args.decimal("availability");
     let law = Law::Alone { marked: up.value(), rest: up.complement() };
-    Members { law, size: args.count("size"), at_least: args.count("at_least") }
+    members(law, args.count("size"), args.count("at_least"))
 }
 
-pub(super) fn loss_without_repair(args: &Args) -> Members {
+pub(super) fn loss_without_repair(args: &Args) -> Rare {
     let (size, lives) = (args.count("size"), args.real("time") / args.real("mean_life"));
     let law = Law::Alone { marked: -libm::expm1(-lives), rest: libm::exp(-lives) };
-    Members { law, size, at_least: size }
+    members(law, size, size)
 }
 
 #[cfg(test)]
@@ -164,17 +281,23 @@ mod tests {
     use super::*;
     use crate::special::hypergeometric;
 
+    fn of(law: Law, size: u64, at_least: u64) -> Members {
+        Members { law, groups: [Group { size, at_least }, Group::NONE] }
+    }
+
+    /// The weight of members of whom these are marked.
+    fn weight(members: &Members, marks: &[bool]) -> f64 {
+        let mut marks = marks.iter();
+        members.weight_of(|_| *marks.next().unwrap())
+    }
+
     #[test]
     fn weights_times_their_frequency_sum_to_the_law() {
         // 4 or more of 6 drawn from 20 with 5 marked: each number of marks x is drawn by a binomial law with tilt 4 / 6.
-        let members = Members { law: Law::Urn { nodes: 20, marked: 5 }, size: 6, at_least: 4 };
+        let members = of(Law::Urn { nodes: 20, marked: 5 }, 6, 4);
         for (hits, ways) in [(3, 20.0), (4, 15.0), (5, 6.0), (6, 1.0)] {
-            let mut left = hits;
-            let weight = members.weight_of(|| {
-                let is_hit = left > 0;
-                left -= i32::from(is_hit);
-                is_hit
-            });
+            let marks: Vec<bool> = (0..6).map(|at| at < hits).collect();
+            let weight = weight(&members, &marks);
             let (hit, miss) = (2.0f64 / 3.0, 1.0f64 / 3.0);
             let drawn = ways * hit.powi(hits) * miss.powi(6 - hits);
             let hits = u64::try_from(hits).unwrap();
@@ -184,19 +307,49 @@ mod tests {
     }
 
     #[test]
+    fn each_group_needs_marks_of_its_own() {
+        // A guard and one of two others, of 9 nodes of which 3 are marked: tilts are 1/2, 1/2 and 1/2.
+        let groups = [Group { size: 1, at_least: 1 }, Group { size: 2, at_least: 1 }];
+        let members = Members { law: Law::Urn { nodes: 9, marked: 3 }, groups };
+        for (marks, exact) in [
+            ([false, true, true], 0.0),
+            ([true, false, false], 0.0),
+            ([true, true, true], 3.0 / 9.0 * 2.0 / 8.0 * 1.0 / 7.0),
+            ([true, true, false], 3.0 / 9.0 * 2.0 / 8.0 * 6.0 / 7.0),
+            ([true, false, true], 3.0 / 9.0 * 6.0 / 8.0 * 2.0 / 7.0),
+        ] {
+            let found = weight(&members, &marks) / 8.0;
+            assert!((found - exact).abs() <= 1e-13 * exact, "{marks:?}: {found}");
+        }
+        assert_eq!(members.most(), weight(&members, &[true, true, false]));
+    }
+
+    #[test]
+    fn first_success_has_its_probability_whenever_it_comes() {
+        let trials = Trials { share: 0.02, count: 3.0 };
+        for failures in [0.0, 1.0, 2.0] {
+            let found = trials.weight_of(failures) * 0.25 * libm::pow(0.75, failures);
+            let exact = 0.02 * libm::pow(0.98, failures);
+            assert!((found / exact - 1.0).abs() < 1e-12, "{failures}: {found}");
+        }
+        assert_eq!((trials.weight_of(3.0), trials.most()), (0.0, trials.weight_of(2.0)));
+        assert!(trials.most() > trials.weight_of(1.0));
+    }
+
+    #[test]
     fn interval_is_never_a_point() {
-        let members = Members { law: Law::Urn { nodes: 2000, marked: 20 }, size: 7, at_least: 7 };
+        let members = of(Law::Urn { nodes: 2000, marked: 20 }, 7, 7);
         let exact = crate::special::hypergeometric_upper(2000, 20, 7, 7);
-        let of = |samples: u64, hits: u64, each: f64| {
+        let interval = |samples: u64, hits: u64, each: f64| {
             let (n, hits) = (samples as f64, hits as f64);
             let (mean, squares) = (each * hits / n, each * each * hits * (n - hits) / n);
-            members.interval(&Weights { samples, mean, squares })
+            Rare::Members(members).interval(&Weights { samples, mean, squares })
         };
         // Every hit weighs the same: the probability over that of drawing it, (6.5 / 7)^7.
         let each = members.most();
         assert!((each * libm::pow(6.5 / 7.0, 7.0) / exact - 1.0).abs() < 1e-12);
         for (samples, hits) in [(2, 0), (2, 2), (4, 4), (50, 30)] {
-            let (low, high) = of(samples, hits, each);
+            let (low, high) = interval(samples, hits, each);
             assert!(low < exact && exact < high, "{samples} {hits}: {low} {high} {exact}");
         }
     }

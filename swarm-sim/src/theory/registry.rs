@@ -56,7 +56,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - product of (n-c-i)/(n-i), i from 0 to hops-1",
         source: URN,
         evaluate: forms::path_any_hop,
-        sampler: Some(Sampler::Share(sample::path_any_hop)),
+        sampler: Some(Sampler::Tail(sample::path_any_hop, rare::path_any_hop)),
     },
     Form {
         name: "request-both-ends",
@@ -66,7 +66,7 @@ pub const FORMS: &[Form] = &[
         formula: "c(c-1)(2n-c-2) / (n(n-1)(n-2)): guard and at least one of exit and destination are malicious",
         source: "inclusion and exclusion over four distinct nodes",
         evaluate: forms::request_both_ends,
-        sampler: Some(Sampler::Share(sample::request_both_ends)),
+        sampler: Some(Sampler::Tail(sample::request_both_ends, rare::request_both_ends)),
     },
     Form {
         name: "fresh-paths-compromise",
@@ -76,7 +76,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - (1-F)^paths, F = c(c-1) / (n(n-1))",
         source: "Wright, Adler, Levine, Shields, The Predecessor Attack, 2004",
         evaluate: forms::fresh_paths_compromise,
-        sampler: Some(Sampler::Share(sample::fresh_paths_compromise)),
+        sampler: Some(Sampler::Tail(sample::fresh_paths_compromise, rare::fresh_paths_compromise)),
     },
     Form {
         name: "guard-compromise-by",
@@ -90,7 +90,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - (1-m)^(floor(days/life_days)+1)",
         source: "Elahi, Bauer, AlSabah, Dingledine, Goldberg, Changing of the Guards, 2012",
         evaluate: forms::guard_compromise_by,
-        sampler: Some(Sampler::Share(sample::guard_compromise_by)),
+        sampler: Some(Sampler::Tail(sample::guard_compromise_by, rare::guard_compromise_by)),
     },
     Form {
         name: "guard-days-to-compromise",
@@ -108,7 +108,7 @@ pub const FORMS: &[Form] = &[
         formula: "life_days (1-m)/m: the mean number of honest guards before the first malicious one, each of mean life life_days",
         source: "geometric waiting time and Wald's identity, 1944",
         evaluate: forms::guard_days_to_compromise,
-        sampler: Some(Sampler::Mean(sample::guard_days_to_compromise)),
+        sampler: Some(Sampler::Mean(sample::guard_days_to_compromise, sample::one_life)),
     },
     Form {
         name: "guards-day-zero",
@@ -118,7 +118,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - product of (n-c-i)/(n-i), i from 0 to guards-1",
         source: URN,
         evaluate: forms::guards_day_zero,
-        sampler: Some(Sampler::Share(sample::guards_day_zero)),
+        sampler: Some(Sampler::Tail(sample::guards_day_zero, rare::guards_day_zero)),
     },
     Form {
         name: "guard-set-compromise-by",
@@ -134,7 +134,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - (1-p)^guards, p = sum over k of m (1-m)^k P(k lives sum to days or less), lives uniform from life_min_days to life_max_days, cut below a relative 1e-16",
         source: "renewal process with geometric stopping; Irwin, Hall, 1927; de Boor, On Calculating with B-splines, 1972; guards after Elahi et al., Changing of the Guards, 2012",
         evaluate: guards::guard_set_compromise_by,
-        sampler: Some(Sampler::Share(guards::sample_guard_set)),
+        sampler: Some(Sampler::Tail(guards::sample_guard_set, rare::guard_set_compromise_by)),
     },
     Form {
         name: "predecessor-rounds",
@@ -198,7 +198,7 @@ pub const FORMS: &[Form] = &[
         ],
         fields: ONE,
         unit: "bits",
-        formula: "departures: E log2(1+K), K Poisson of mean rho, cut below a relative 1e-12; departure: integral from 0 to infinity of (1-exp(-rho Ein(t)))(1-exp(-t))/t^2 dt / ln 2, Ein(t) = integral from 0 to t of (1-exp(-u))/u du, cut below a relative 1e-15",
+        formula: "departures (who is inside is taken as known, each as likely): E log2(1+K), K Poisson of mean rho, cut below a relative 1e-12; departure: integral from 0 to infinity of (1-exp(-rho Ein(t)))(1-exp(-t))/t^2 dt / ln 2, Ein(t) = integral from 0 to t of (1-exp(-u))/u du, cut below a relative 1e-15",
         source: "Kesdogan, Egner, Bueschkes, Stop-and-Go-MIXes, 1998; Danezis, The Traffic Analysis of Continuous-Time Mixes, 2004; averages over departures (M/M/infinity) derived in the documentation of this crate",
         evaluate: forms::poisson_mix_entropy,
         sampler: Some(Sampler::Mix),
@@ -256,7 +256,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 + (users-1) presence^rounds",
         source: "mean of a binomial count; the intersection attack after Berthold, Federrath, Koepsell, 2000",
         evaluate: forms::presence_set,
-        sampler: Some(Sampler::Mean(sample::presence_set)),
+        sampler: Some(Sampler::Mean(sample::presence_set, sample::one_user)),
     },
     Form {
         name: "swarm-capture",
@@ -311,7 +311,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k of T(k), T(k) = (1 + up(k) T(k+1)) / down(k), T the mean time from k to k-1 live copies",
         source: "Patterson, Gibson, Katz, 1988; Karlin, Taylor, A First Course in Stochastic Processes, 1975",
         evaluate: forms::mttdl,
-        sampler: Some(Sampler::Mean(lifetime::mttdl)),
+        sampler: Some(Sampler::Mean(lifetime::mttdl, sample::no_step)),
     },
     Form {
         name: "loss-within",

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::params::Args;
-use super::rare::{Members, RARE, Weights};
-use super::{Query, TheoryError, forms};
+use super::rare::{RARE, Rare, Weights};
+use super::{Form, Query, TheoryError, forms};
 use crate::stats;
 use crate::stream::{Entity, Stream, Streams};
 
@@ -23,6 +23,8 @@ const KEPT_MAX: u64 = 50_000_000;
 const BLOCK: u64 = 1 << 14;
 /// Independent runs of a mix, whose messages are correlated within one.
 const RUNS: u64 = 32;
+/// The highest of counts that each sample goes through one by one.
+const STEPS_MAX: u64 = 10_000_000;
 /// Mean delays from a mix's start, empty, to its first counted departure: e^−40 of the past is missing.
 const WARM_UP: f64 = 40.0;
 
@@ -32,9 +34,9 @@ pub(super) enum Sampler {
     /// A probability, as the share of hits.
     Share(fn(&Args, &mut Stream) -> bool),
     /// A probability, as the share of hits, or as the mean of weights where it is tiny.
-    Tail(fn(&Args, &mut Stream) -> bool, fn(&Args) -> Members),
-    /// A mean.
-    Mean(fn(&Args, &mut Stream) -> f64),
+    Tail(fn(&Args, &mut Stream) -> bool, fn(&Args) -> Rare),
+    /// A mean, and the least by which two different samples differ; 0 where no two are the same.
+    Mean(fn(&Args, &mut Stream) -> f64, fn(&Args) -> f64),
     /// A probability, as the mean of weights.
     Weight(fn(&Args, &mut Stream) -> f64),
     /// A quantile.
@@ -101,9 +103,8 @@ impl Block {
 impl Query {
     /// Samples the quantity; an error where it cannot be sampled, or not with so many samples.
     ///
-    /// A probability of enough marked members (`swarm-capture`, `quorum-capture`, `burst-loss`, `swarm-availability`,
-    /// `path-all-hops`, `loss-without-repair`) whose closed form lies between 0 and 1e-4 is the mean of weights
-    /// (importance sampling, unbiased); the closed form decides on that, and on nothing else. `loss-within` always is.
+    /// A probability whose closed form lies between 0 and 1e-4 is the mean of weights (importance sampling, unbiased); the
+    /// closed form decides on that, and on nothing else. `loss-within` always is.
     pub fn estimate(
         &self,
         samples: u64,
@@ -124,8 +125,8 @@ impl Query {
         if matches!(sampler, Sampler::Quantile(_)) && samples > KEPT_MAX {
             return Err(wrong("samples of a quantile cannot be above 50000000"));
         }
-        if matches!(sampler, Sampler::Mix) && self.args.real("rho") > 1e5 {
-            return Err(wrong("rho cannot be above 1e5 where it is sampled"));
+        if let Some(sentence) = too_long(sampler, self.form(), &self.args) {
+            return Err(wrong(&sentence));
         }
         let sampler = sampler.serving(self.values.first().copied().unwrap_or(0.0));
         let sizes = sizes(sampler, samples);
@@ -193,12 +194,12 @@ fn block_of(sampler: Sampler, args: &Args, stream: &mut Stream, samples: u64) ->
             block.hits = (0..samples).map(|_| u64::from(draw(args, stream))).sum();
         }
         Sampler::Quantile(draw) => block.kept = (0..samples).map(|_| draw(args, stream)).collect(),
-        Sampler::Mean(draw) | Sampler::Weight(draw) => {
+        Sampler::Mean(draw, _) | Sampler::Weight(draw) => {
             (1..=samples).for_each(|n| block.add(n, draw(args, stream)));
         }
-        Sampler::Tail(_, members) => {
-            let members = members(args);
-            (1..=samples).for_each(|n| block.add(n, members.weight(stream)));
+        Sampler::Tail(_, rare) => {
+            let rare = rare(args);
+            (1..=samples).for_each(|n| block.add(n, rare.weight(stream)));
         }
         Sampler::Mix => block.mean = mix(args, stream, samples),
     }
@@ -222,28 +223,45 @@ fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Es
                 (found.value, found.low.unwrap_or(least), found.high.unwrap_or(most))
             })
         }
-        Sampler::Mean(_) | Sampler::Weight(_) => {
+        Sampler::Weight(_) => {
             let Weights { mean, squares, .. } = Block::pooled(&blocks);
             let half = stats::student_half(squares, samples);
-            let low = mean - half;
-            let low = if matches!(sampler, Sampler::Weight(_)) { low.max(0.0) } else { low };
-            (mean, low, mean + half)
+            (mean, (mean - half).max(0.0), mean + half)
         }
-        Sampler::Tail(_, members) => {
+        Sampler::Mean(_, step) => beside(&Block::pooled(&blocks), step(args)),
+        Sampler::Tail(_, rare) => {
             let weights = Block::pooled(&blocks);
-            let (low, high) = members(args).interval(&weights);
+            let (low, high) = rare(args).interval(&weights);
             (weights.mean, low, high)
         }
         Sampler::Mix => {
             let total: f64 = blocks.iter().map(|block| block.mean * block.samples as f64).sum();
-            let estimate = total / samples as f64;
+            let mean = total / samples as f64;
             let squares =
-                blocks.iter().map(|block| (block.mean - estimate) * (block.mean - estimate)).sum();
-            let half = stats::student_half(squares, blocks.len() as u64);
-            (estimate, estimate - half, estimate + half)
+                blocks.iter().map(|block| (block.mean - mean) * (block.mean - mean)).sum();
+            let runs = blocks.len() as u64;
+            // One bit, that of two messages inside, more or less in one of a run's messages.
+            beside(&Weights { samples: runs, mean, squares }, runs as f64 / samples as f64)
         }
     };
     Estimate { estimate, ci_low, ci_high, samples }
+}
+
+/// A mean with its interval, as if one more sample had been a step lower, or higher. Nothing is negative.
+fn beside(weights: &Weights, step: f64) -> (f64, f64, f64) {
+    let (low, high) = weights.interval((weights.mean - step).max(0.0), weights.mean + step);
+    (weights.mean, low.max(0.0), high)
+}
+
+/// What keeps one sample from ending soon.
+fn too_long(sampler: Sampler, form: &Form, args: &Args) -> Option<String> {
+    if matches!(sampler, Sampler::Mix) && args.real("rho") > 1e5 {
+        return Some("rho cannot be above 1e5 where it is sampled".to_owned());
+    }
+    let has = |name: &str| form.params.iter().any(|param| param.name == name);
+    let over = |name: &&str| has(name) && args.count(name) > STEPS_MAX;
+    let name = ["hops", "guards", "size", "rounds"].into_iter().find(over)?;
+    Some(format!("{name} cannot be above {STEPS_MAX} where it is sampled"))
 }
 
 /// Nodes that are drawn one after the other, each of those left alike.
@@ -291,9 +309,12 @@ fn exponential(rate: f64, stream: &mut Stream) -> f64 {
 }
 
 /// Honest picks before the first malicious one: geometric, by inversion, so that rare ones take no longer.
-fn honest_picks(share: f64, stream: &mut Stream) -> f64 {
+pub(super) fn honest_picks(share: f64, stream: &mut Stream) -> f64 {
     if share <= 0.0 {
         return f64::INFINITY;
+    }
+    if share >= 1.0 {
+        return 0.0;
     }
     (libm::log(stream.unit()) / libm::log1p(-share)).floor()
 }
@@ -319,7 +340,20 @@ pub(super) fn request_both_ends(args: &Args, stream: &mut Stream) -> bool {
 }
 
 pub(super) fn fresh_paths_compromise(args: &Args, stream: &mut Stream) -> bool {
-    (0..args.count("paths")).any(|_| both_ends(Urn::of(args), 3, stream))
+    let urn = Urn::of(args);
+    let share = urn.malicious as f64 / urn.nodes as f64;
+    // Two different ends, of which one is malicious at most, are never both.
+    let mut left = if urn.malicious < 2 { 0.0 } else { args.count("paths") as f64 };
+    loop {
+        left -= honest_picks(share, stream) + 1.0;
+        if left < 0.0 {
+            return false;
+        }
+        // The guard is malicious; the exit is one of the other nodes.
+        if stream.below(urn.nodes - 1) < urn.malicious - 1 {
+            return true;
+        }
+    }
 }
 
 pub(super) fn guard_compromise_by(args: &Args, stream: &mut Stream) -> bool {
@@ -347,11 +381,30 @@ pub(super) fn erlang_delay(args: &Args, stream: &mut Stream) -> f64 {
 }
 
 pub(super) fn presence_set(args: &Args, stream: &mut Stream) -> f64 {
-    let (presence, rounds) = (args.real("presence"), args.count("rounds"));
-    let stays =
-        |stream: &mut Stream| presence >= 1.0 || (0..rounds).all(|_| chance(presence, stream));
-    let others: u64 = (1..args.count("users")).map(|_| u64::from(stays(stream))).sum();
+    let presence = args.real("presence");
+    let mut others = args.count("users") - 1;
+    for _ in 0..args.count("rounds") {
+        if others == 0 || presence >= 1.0 {
+            break;
+        }
+        others = stream.binomial(others, presence);
+    }
     1.0 + others as f64
+}
+
+/// Two samples differ by a user.
+pub(super) fn one_user(_: &Args) -> f64 {
+    1.0
+}
+
+/// Two samples differ by a guard's life.
+pub(super) fn one_life(args: &Args) -> f64 {
+    args.real("life_days")
+}
+
+/// No two samples are the same.
+pub(super) fn no_step(_: &Args) -> f64 {
+    0.0
 }
 
 pub(super) fn capture(args: &Args, stream: &mut Stream) -> bool {

@@ -124,6 +124,12 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<Quantile> {
     Some(Quantile { value: at(middle)?, low: at(low), high: at(high) })
 }
 
+/// The values that a quantile's interval needs to have an upper end: the chance that none of them is above the quantile is
+/// then 2.5 % at most.
+pub fn quantile_needs(share: f64) -> f64 {
+    (libm::log(0.025) / libm::log(share)).ceil()
+}
+
 /// The bootstrap's percentile interval at 95 % of a statistic (Efron 1979) from `rounds` resamples. `None` without
 /// values or rounds.
 pub fn bootstrap(
@@ -266,6 +272,18 @@ mod tests {
                 && near(student_two_sided(100, 0.95), 1.98397)
         );
         assert!((student_two_sided(1000, 0.95) - student_two_sided(1001, 0.95)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn as_many_values_as_a_quantile_needs_bound_it_and_one_less_do_not() {
+        for share in [0.05, 0.5, 0.9, 0.999] {
+            let n = quantile_needs(share) as u32;
+            let high = |n: u32| {
+                let values: Vec<f64> = (0..n).map(f64::from).collect();
+                quantile(&values, share).and_then(|found| found.high)
+            };
+            assert!(high(n).is_some() && high(n - 1).is_none(), "{share}: {n}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use swarm_sim::theory::{FORMS, Query};
+use swarm_sim::theory::{Estimate, FORMS, Query};
 
 /// Exit code, and the JSON of whichever stream has some.
 fn said(line: &str) -> (Option<i32>, Value) {
@@ -217,6 +217,15 @@ const TINY: &[&str] = &[
     "loss-without-repair size=100 mean_life=10 time=8",
 ];
 
+/// Losses of stores, whose estimates are always weighted.
+const LOSSES: &[&str] = &[
+    "loss-within size=5 fail_rate=0.001 repair_rate=1 time=100",
+    "loss-within size=5 fail_rate=0.00001 repair_rate=1 time=10",
+    "loss-within size=3 fail_rate=0.001 repair_rate=1 time=0.0000001",
+    "loss-within size=7 fail_rate=0.5 repair_rate=1 time=4 repair=serial",
+    "loss-within size=3 fail_rate=1 repair_rate=0 time=100",
+];
+
 fn query(line: &str) -> Query {
     let (name, words) = line.split_once(' ').unwrap();
     let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
@@ -249,13 +258,15 @@ fn weighted_estimates_of_tiny_probabilities_are_unbiased_and_honest() {
 #[test]
 fn few_samples_of_a_tiny_probability_feign_no_certainty() {
     let one = std::num::NonZeroUsize::MIN;
-    for line in TINY {
+    for line in TINY.iter().chain(LOSSES) {
         let query = query(line);
         let exact = query.values()[0];
         for samples in [2, 3, 10] {
             let found = (0..200).map(|seed| query.estimate(samples, seed, one).unwrap());
             let found: Vec<_> = found.collect();
-            assert!(found.iter().all(|f| 0.0 <= f.ci_low && f.ci_low < f.ci_high), "{line}");
+            let is_honest =
+                |f: &Estimate| 0.0 <= f.ci_low && f.ci_low < f.ci_high && f.ci_high <= 1.0;
+            assert!(found.iter().all(is_honest), "{line}");
             let covered = found.iter().filter(|f| f.ci_low <= exact && exact <= f.ci_high).count();
             assert!(covered >= 175, "{line}, {samples} samples: {covered}");
         }
@@ -321,6 +332,13 @@ fn samples_that_would_not_end_are_refused() {
         let text = found.to_string();
         assert!(code == Some(2) && text.contains("where it is sampled"), "{line}: {text}");
     }
+    // 0.99^367 is above 2.5 %, 0.99^368 is not.
+    let of = |samples| {
+        said(&format!("estimate erlang-delay hops=2 quantile=0.99 --samples {samples} --seed 1"))
+    };
+    let (code, found) = of(367);
+    assert!(code == Some(2) && found.to_string().contains("must be 368 or more"), "{found}");
+    assert_eq!(of(368).0, Some(0));
 }
 
 #[test]

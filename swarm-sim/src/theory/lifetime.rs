@@ -7,7 +7,7 @@
 use super::chain::Copies;
 use super::forms;
 use super::params::Args;
-use super::sample::chance;
+use super::sample::{chance, honest_picks};
 use crate::stream::Stream;
 
 /// Sum of `count` independent exponential times of mean 1; nothing for none, endless for endlessly many.
@@ -119,33 +119,70 @@ impl Cycle {
     }
 }
 
-/// The weight of one chain over `time`; the mean of weights is the probability (importance sampling, unbiased).
+/// A chain over some time; the mean of weights is the probability of its end (importance sampling, unbiased).
 ///
 /// Excursions that end with all copies live are a geometric number N before the one that ends in the loss. N is drawn with
 /// a mean of no more than the excursions that `time` has room for, so that a rare loss is seen in every sample; the weight
 /// is the ratio of both probabilities of N. The last excursion's jumps are forced to come in time.
-pub(super) fn loss_within(args: &Args, stream: &mut Stream) -> f64 {
-    let Ok(copies) = forms::copies(args) else { return 0.0 };
-    let time = args.real("time");
-    let room = copies.down(copies.size) * time;
-    if room <= 0.0 {
-        return 0.0;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    copies: Copies,
+    time: f64,
+}
+
+impl Loss {
+    pub(super) fn of(args: &Args) -> Self {
+        let nothing = Copies { size: 1, fail: 0.0, repair: 0.0, parallel: true };
+        let copies = forms::copies(args).unwrap_or(nothing);
+        Self { copies, time: args.real("time") }
     }
-    let cycle = Cycle::new(copies);
-    let drawn = cycle.loss.max((1.0 + room).recip());
-    let returns =
-        if drawn < 1.0 { (libm::log(stream.unit()) / libm::log1p(-drawn)).floor() } else { 0.0 };
-    let left = time - cycle.returns(returns, stream);
-    if left.is_nan() || left <= 0.0 {
-        return 0.0;
+
+    /// Excursions that the time has room for, in the mean.
+    fn room(&self) -> f64 {
+        self.copies.down(self.copies.size) * self.time
     }
-    let ratio = if drawn > cycle.loss {
+
+    /// The probability with which an excursion is drawn to end in the loss.
+    fn drawn(&self, cycle: &Cycle) -> f64 {
+        cycle.loss.max((1.0 + self.room()).recip())
+    }
+
+    /// How much likelier in truth so many returns and a loss are than when they are drawn.
+    fn ratio(&self, cycle: &Cycle, returns: f64) -> f64 {
+        let drawn = self.drawn(cycle);
+        if drawn <= cycle.loss {
+            return 1.0;
+        }
         let each = libm::log1p(-cycle.loss) - libm::log1p(-drawn);
         cycle.loss / drawn * libm::exp(returns * each)
-    } else {
-        1.0
-    };
-    ratio * cycle.last(left, stream)
+    }
+
+    pub(super) fn weight(&self, stream: &mut Stream) -> f64 {
+        if self.room() <= 0.0 {
+            return 0.0;
+        }
+        let cycle = Cycle::new(self.copies);
+        let returns = honest_picks(self.drawn(&cycle), stream);
+        let left = self.time - cycle.returns(returns, stream);
+        if left.is_nan() || left <= 0.0 {
+            return 0.0;
+        }
+        self.ratio(&cycle, returns) * cycle.last(left, stream)
+    }
+
+    /// About the largest weight: as many returns as there is room for, and then the shortest way down with all the time left.
+    pub(super) fn most(&self) -> f64 {
+        if self.room() <= 0.0 {
+            return 0.0;
+        }
+        let cycle = Cycle::new(self.copies);
+        let within = |live| {
+            let rate = self.copies.down(live) + self.copies.up(live);
+            -libm::expm1(-rate * self.time)
+        };
+        let descent: f64 = (1..=self.copies.size).map(within).product();
+        self.ratio(&cycle, self.room().floor()) * descent
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 use super::params::Args;
 use super::sample::{chance, honest_picks};
-use super::{forms, guards};
+use super::{forms, guards, lifetime};
 use crate::stats;
 use crate::stream::Stream;
 
@@ -26,6 +26,8 @@ pub(super) enum Rare {
     Trials(Trials),
     /// Trials, of which there are as many as guards were picked.
     Guards(guards::Set),
+    /// Copies of a store, all of which have to be lost within a time.
+    Copies(lifetime::Loss),
 }
 
 impl Rare {
@@ -35,6 +37,7 @@ impl Rare {
             Self::Members(members) => members.weight(stream),
             Self::Trials(trials) => trials.weight(stream),
             Self::Guards(set) => set.trials(stream).weight(stream),
+            Self::Copies(loss) => loss.weight(stream),
         }
     }
 
@@ -44,6 +47,7 @@ impl Rare {
             Self::Members(members) => members.most(),
             Self::Trials(trials) => trials.most(),
             Self::Guards(set) => set.mean_trials().most(),
+            Self::Copies(loss) => loss.most(),
         }
     }
 
@@ -51,7 +55,7 @@ impl Rare {
     /// more had the largest weight.
     pub(super) fn interval(&self, weights: &Weights) -> (f64, f64) {
         let (low, high) = weights.interval(0.0, self.most());
-        (low.max(0.0), high)
+        (low.max(0.0), high.min(1.0))
     }
 }
 
@@ -169,16 +173,17 @@ impl Members {
 }
 
 impl Weights {
-    /// Student's 95 % interval of the mean, its ends as if one more sample had had these values. With many samples that is
-    /// nothing; few, which may all be the same, are kept from feigning certainty.
+    /// Student's 95 % interval of the mean, its ends no nearer than if one more sample had had these values. With many
+    /// samples that is nothing; few, which may all be the same, are kept from feigning certainty.
     pub(super) fn interval(&self, low: f64, high: f64) -> (f64, f64) {
         let with = |value: f64| {
             let (n, off) = (self.samples as f64, value - self.mean);
             let squares = self.squares + off * off * n / (n + 1.0);
             (self.mean + off / (n + 1.0), stats::student_half(squares, self.samples + 1))
         };
+        let half = stats::student_half(self.squares, self.samples);
         let ((low, below), (high, above)) = (with(low), with(high));
-        (low - below, high + above)
+        ((low - below).min(self.mean - half), (high + above).max(self.mean + half))
     }
 }
 
@@ -268,6 +273,10 @@ pub(super) fn swarm_availability(args: &Args) -> Rare {
     let up = args.decimal("availability");
     let law = Law::Alone { marked: up.value(), rest: up.complement() };
     members(law, args.count("size"), args.count("at_least"))
+}
+
+pub(super) fn loss_within(args: &Args) -> Rare {
+    Rare::Copies(lifetime::Loss::of(args))
 }
 
 pub(super) fn loss_without_repair(args: &Args) -> Rare {

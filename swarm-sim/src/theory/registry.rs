@@ -327,7 +327,7 @@ pub const FORMS: &[Form] = &[
         formula: "entry (size, 0) of exp(Q time), Q the generator of the chain of live copies, by uniformisation and squaring",
         source: "Jensen, 1953 (uniformisation); Grassmann, Taksar, Heyman, 1985 (no subtractions)",
         evaluate: forms::loss_within,
-        sampler: Some(Sampler::Weight(lifetime::loss_within)),
+        sampler: Some(Sampler::Weight(rare::loss_within)),
     },
     Form {
         name: "loss-without-repair",

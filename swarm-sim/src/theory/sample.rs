@@ -38,7 +38,7 @@ pub(super) enum Sampler {
     /// A mean, and the least by which two different samples differ; 0 where no two are the same.
     Mean(fn(&Args, &mut Stream) -> f64, fn(&Args) -> f64),
     /// A probability, as the mean of weights.
-    Weight(fn(&Args, &mut Stream) -> f64),
+    Weight(fn(&Args) -> Rare),
     /// A quantile.
     Quantile(fn(&Args, &mut Stream) -> f64),
     /// Leaving messages of runs of a mix.
@@ -125,6 +125,15 @@ impl Query {
         if matches!(sampler, Sampler::Quantile(_)) && samples > KEPT_MAX {
             return Err(wrong("samples of a quantile cannot be above 50000000"));
         }
+        if matches!(sampler, Sampler::Quantile(_)) {
+            let share = self.args.real("quantile");
+            let needed = stats::quantile_needs(share);
+            if (samples as f64) < needed {
+                return Err(wrong(&format!(
+                    "samples of the {share}-quantile must be {needed} or more, for an interval"
+                )));
+            }
+        }
         if let Some(sentence) = too_long(sampler, self.form(), &self.args) {
             return Err(wrong(&sentence));
         }
@@ -194,10 +203,10 @@ fn block_of(sampler: Sampler, args: &Args, stream: &mut Stream, samples: u64) ->
             block.hits = (0..samples).map(|_| u64::from(draw(args, stream))).sum();
         }
         Sampler::Quantile(draw) => block.kept = (0..samples).map(|_| draw(args, stream)).collect(),
-        Sampler::Mean(draw, _) | Sampler::Weight(draw) => {
+        Sampler::Mean(draw, _) => {
             (1..=samples).for_each(|n| block.add(n, draw(args, stream)));
         }
-        Sampler::Tail(_, rare) => {
+        Sampler::Tail(_, rare) | Sampler::Weight(rare) => {
             let rare = rare(args);
             (1..=samples).for_each(|n| block.add(n, rare.weight(stream)));
         }
@@ -216,20 +225,14 @@ fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Es
         Sampler::Quantile(_) => {
             let mut all: Vec<f64> = blocks.into_iter().flat_map(|block| block.kept).collect();
             all.sort_by(f64::total_cmp);
-            let end = |at: Option<&f64>| at.copied().unwrap_or(f64::NAN);
-            let (least, most) = (end(all.first()), end(all.last()));
-            // A sample too small to bound the quantile gives its own extremes.
-            stats::quantile(&all, args.real("quantile")).map_or((least, least, most), |found| {
-                (found.value, found.low.unwrap_or(least), found.high.unwrap_or(most))
+            let most = all.last().copied().unwrap_or(f64::NAN);
+            stats::quantile(&all, args.real("quantile")).map_or((most, 0.0, most), |found| {
+                // No sample is negative, and there are enough for an upper end.
+                (found.value, found.low.unwrap_or(0.0), found.high.unwrap_or(most))
             })
         }
-        Sampler::Weight(_) => {
-            let Weights { mean, squares, .. } = Block::pooled(&blocks);
-            let half = stats::student_half(squares, samples);
-            (mean, (mean - half).max(0.0), mean + half)
-        }
         Sampler::Mean(_, step) => beside(&Block::pooled(&blocks), step(args)),
-        Sampler::Tail(_, rare) => {
+        Sampler::Tail(_, rare) | Sampler::Weight(rare) => {
             let weights = Block::pooled(&blocks);
             let (low, high) = rare(args).interval(&weights);
             (weights.mean, low, high)

@@ -2,7 +2,9 @@
 
 use super::round::World;
 use super::sight::Sight;
-use crate::adversary::{Adversary, Background, Matcher, Matching, Statistical};
+use crate::adversary::{
+    Adversary, Background, Draw, Ends, Matcher, Matching, Predecessor, Statistical,
+};
 use crate::scenario::{Disclosure, Kind, Share};
 use crate::stream::Streams;
 use crate::theory::Query;
@@ -53,7 +55,9 @@ fn mean_and_error(values: &[f64]) -> (f64, f64) {
 
 fn agrees(what: &str, values: &[f64], expected: f64) {
     let (mean, error) = mean_and_error(values);
-    assert!((mean - expected).abs() < 5.0 * error, "{what}: {mean} ± {error}, {expected}");
+    // What is exact has no error but rounding.
+    let off = (mean - expected).abs();
+    assert!(off <= 5.0 * error + 1e-12, "{what}: {mean} ± {error}, {expected}");
 }
 
 /// Estimates of partners and of others, for many targets, with each one's squared distance from the truth in its mean.
@@ -124,6 +128,38 @@ fn dummies_dilute_the_estimate_by_their_share() {
     // A third of what is seen to be sent is a message; of the rest every mailbox gets a hundredth.
     agrees("partners", &partners, 0.25 / 3.0 + 2.0 / 300.0);
     agrees("others", &others, 2.0 / 300.0);
+}
+
+#[test]
+fn predecessor_is_right_as_often_as_it_says() {
+    for (cover, partners) in [(0, 1), (0, 3), (50, 1), (50, 3), (100, 4)] {
+        let ends = Ends { nodes: 10, malicious: 6, draw: Draw::Distinct };
+        let settings = Disclosure {
+            users: 30,
+            partners,
+            sends: Share::percent(50),
+            cover: Share::percent(cover),
+            ..settings()
+        };
+        let found = |index| {
+            let adversary = Predecessor::new(&settings.briefing(), ends);
+            let (adversary, partners) = after(&settings, index, 15, adversary);
+            let posterior = adversary.posterior();
+            let masses = posterior.masses();
+            let truth: f64 = partners.iter().map(|partner| masses[*partner as usize]).sum();
+            let squares: f64 = masses.iter().map(|mass| mass * mass).sum();
+            (truth, f64::from(settings.partners) * squares)
+        };
+        let found: Vec<(f64, f64)> = (0..4000).map(found).collect();
+        // Each of m partners has a mass of its probability to be one, over m: on average they have m · Σ p² together.
+        let excess: Vec<f64> = found.iter().map(|(truth, squares)| truth - squares).collect();
+        agrees("excess", &excess, 0.0);
+        let truth: Vec<f64> = found.iter().map(|(truth, _)| *truth).collect();
+        assert!(
+            mean_and_error(&truth).0 > 1.5 * f64::from(partners) / 30.0,
+            "it has learnt nothing"
+        );
+    }
 }
 
 #[test]

@@ -58,8 +58,8 @@ const WORDS: &str = "\
 <dt>95 % interval</dt><dd>Made so that it holds the true value in 95 of 100 cases. It says how sure the simulation is of its figure, not
 how far from the real world its assumptions are. Where two are given, the one over replicates is drawn: it also counts what the
 clients of one simulated network have in common.</dd>
-<dt>wilson, replicates, order-statistics, kaplan-meier, none</dt><dd>How the interval was made: Wilson's for shares; Student's t over the
-replicates' means; ranks of the sample for quantiles; Kaplan-Meier's for times that were not all watched to their end; not at all, as for
+<dt>wilson, replicates, order-statistics, bootstrap, kaplan-meier, none</dt><dd>How the interval was made: Wilson's for shares; Student's t over the
+replicates' means; ranks of the sample for quantiles, or resamples of clients; Kaplan-Meier's for times that were not all watched to their end; not at all, as for
 counts, extremes and single replicates.</dd>
 <dt>expected</dt><dd>What theory says in a formula, for those figures that have one. <code>swarm-sim explain</code> prints the formulas.</dd>
 <dt>p5, p50, p95, p99 in a name</dt><dd>Quantiles: so many percent of the sample lie at or below the value.</dd>

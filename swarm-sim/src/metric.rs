@@ -9,8 +9,13 @@ pub use about::{about, about_curve};
 pub(crate) use over_time::Times;
 pub use over_time::{Curve, Place};
 
+use crate::stats::bootstrap::{bootstrap, quantiles_of_drawn};
 use crate::stats::clustered::clustered;
 use crate::stats::{self, Interval};
+use crate::stream::Stream;
+
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 1000;
 
 /// How an interval was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +27,8 @@ pub enum Method {
     Replicates,
     /// Order statistics of the pooled sample.
     OrderStatistics,
+    /// Resamples of the units that are independent.
+    Bootstrap,
     /// The Kaplan-Meier estimate's band.
     KaplanMeier,
     /// None: a count, an extreme, too few replicates, or no event.
@@ -35,6 +42,7 @@ impl Method {
             Self::Wilson => "wilson",
             Self::Replicates => "replicates",
             Self::OrderStatistics => "order-statistics",
+            Self::Bootstrap => "bootstrap",
             Self::KaplanMeier => "kaplan-meier",
             Self::None => "none",
         }
@@ -45,8 +53,6 @@ impl Method {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Single requests.
-    Request,
     /// Clients, each with all its requests.
     Client,
     /// Replicates, each with all that happened in it.
@@ -59,7 +65,6 @@ impl Unit {
     /// As it stands in files.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Request => "request",
             Self::Client => "client",
             Self::Replicate => "replicate",
             Self::None => "none",
@@ -230,10 +235,26 @@ impl Metric {
         Self::new(name, unit, samples, replicates.iter().copied().reduce(f64::min))
     }
 
-    /// A quantile in milliseconds of ascending nanoseconds. The interval takes single requests as independent.
-    pub(crate) fn quantile(name: &'static str, sorted_nanos: &[u64], percent: u32) -> Self {
-        let ms: Vec<f64> = sorted_nanos.iter().map(|nanos| *nanos as f64 / 1e6).collect();
-        Self::quantile_of(name, "ms", Unit::Request, &ms, percent)
+    /// Quantiles in milliseconds of ascending values, each of a client, with clients as the independent units.
+    pub(crate) fn quantiles_over_clients<const N: usize>(
+        names: [&'static str; N],
+        percents: [u32; N],
+        sorted: &[(f64, usize)],
+        clients: usize,
+        stream: &mut Stream,
+    ) -> [Self; N] {
+        let of = |drawn: &[u32]| quantiles_of_drawn(sorted, drawn, percents);
+        let values = of(&vec![1; clients]);
+        let intervals = bootstrap(clients, RESAMPLES, stream, of);
+        core::array::from_fn(|at| {
+            let value = Some(values[at]).filter(|value| value.is_finite());
+            let interval = intervals.map(|all| all[at]).filter(|_| value.is_some());
+            Self::new(names[at], "ms", sorted.len() as u64, value).with_interval(
+                Method::Bootstrap,
+                Unit::Client,
+                interval,
+            )
+        })
     }
 
     /// A quantile of ascending values, each of one of the units that are independent.

@@ -122,7 +122,8 @@ pub fn run_watched(
         }
         Engine::Onion(spec) => {
             let one = |replicate| onion::run(spec, &streams(replicate));
-            gather(config, one, |all| without_curves(onion::merge(spec, all))).map_err(failed)?
+            let merge = |all: &[_]| without_curves(onion::merge(spec, &streams(0), all));
+            gather(config, one, merge).map_err(failed)?
         }
         Engine::Paths(spec) => {
             let one = |replicate| paths::run(spec, &streams(replicate));

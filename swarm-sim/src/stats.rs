@@ -3,11 +3,11 @@
 //! All intervals are two-sided and hold 95 %. What one run yields is often correlated (the
 //! requests of a client share its guards); then the interval over replicates is the honest one.
 
+pub mod bootstrap;
 pub mod clustered;
 pub mod survival;
 
 use crate::special::{binomial_upper, bisect, student_two_sided};
-use crate::stream::Stream;
 
 /// Φ⁻¹(0.975).
 const Z: f64 = 1.959_963_984_540_054;
@@ -130,29 +130,6 @@ pub fn quantile_needs(share: f64) -> f64 {
     (libm::log(0.025) / libm::log(share)).ceil()
 }
 
-/// The bootstrap's percentile interval at 95 % of a statistic (Efron 1979) from `rounds` resamples. `None` without
-/// values or rounds.
-pub fn bootstrap(
-    values: &[f64],
-    rounds: usize,
-    stream: &mut Stream,
-    statistic: impl Fn(&[f64]) -> f64,
-) -> Option<Interval> {
-    if values.is_empty() || rounds == 0 {
-        return None;
-    }
-    let mut found: Vec<f64> = (0..rounds)
-        .map(|_| {
-            let again: Vec<f64> =
-                values.iter().map(|_| values[stream.index(values.len())]).collect();
-            statistic(&again)
-        })
-        .collect();
-    found.sort_by(f64::total_cmp);
-    let cut = rounds / 40;
-    Some(Interval { low: found[cut], high: found[rounds - 1 - cut] })
-}
-
 /// Probability that two given different nodes are both malicious, when `malicious` of `nodes` are,
 /// drawn uniformly without replacement: c (c − 1) / (n (n − 1)).
 pub fn both_malicious(nodes: u64, malicious: u64) -> f64 {
@@ -184,7 +161,6 @@ pub fn hypergeometric_tail(nodes: u64, malicious: u64, size: u64, at_least: u64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::{Entity, Streams};
 
     #[test]
     fn clopper_pearson_interval_has_known_values() {
@@ -227,20 +203,6 @@ mod tests {
             let ends = quantile(&sorted, 0.5).map(|found| (found.low, found.high));
             assert_eq!(ends, Some((Some(low), Some(high))), "{n}");
         }
-    }
-
-    #[test]
-    fn bootstrap_of_a_mean_agrees_with_student() {
-        let values: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect();
-        let mut stream = Streams::new(1, "bootstrap", 0).stream(Entity::World, "test");
-        let found =
-            bootstrap(&values, 4000, &mut stream, |v| v.iter().sum::<f64>() / v.len() as f64);
-        let close = |a: f64, b: f64| (a - b).abs() < 0.05;
-        let student = student(&values);
-        assert!(
-            found.zip(student).is_some_and(|(a, b)| close(a.low, b.low) && close(a.high, b.high))
-        );
-        assert_eq!(bootstrap(&[], 10, &mut stream, |_| 0.0), None);
     }
 
     fn near(a: f64, b: f64) -> bool {

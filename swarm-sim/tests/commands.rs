@@ -49,7 +49,7 @@ fn json_says_what_the_files_say() {
     let latency = &report["metrics"]["latency_p50"];
     assert_eq!(
         (latency["unit"].as_str(), latency["interval"].as_str()),
-        (Some("ms"), Some("order-statistics"))
+        (Some("ms"), Some("bootstrap"))
     );
     let requests = std::fs::read_to_string(folder.path().join("a/requests.csv")).unwrap();
     // A header, and 20 clients with 10 requests each.

@@ -6,6 +6,7 @@ use super::client::{Client, Ending, Ends, Failures, Request};
 use crate::metric::{Metric, Share, Table};
 use crate::scenario::Onion;
 use crate::stats::{both_malicious, first_and_another_malicious};
+use crate::stream::{Entity, Streams};
 
 const COLUMNS: &[&str] = &[
     "replicate",
@@ -126,8 +127,28 @@ impl Measures {
     }
 }
 
+/// Quantiles of the latency of requests that were answered, of clients that had an answer.
+fn latencies(replicates: &[Measures], streams: &Streams) -> [Metric; 3] {
+    let (mut sorted, mut clients) = (Vec::new(), 0);
+    let all = replicates.iter().flat_map(|m| m.requests.chunk_by(|a, b| a.client == b.client));
+    for requests in all {
+        let before = sorted.len();
+        let answered = requests.iter().filter_map(|request| request.latency);
+        sorted.extend(answered.map(|nanos| (nanos as f64 / 1e6, clients)));
+        clients += usize::from(sorted.len() > before);
+    }
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let names = ["latency_p50", "latency_p95", "latency_p99"];
+    let mut stream = streams.stream(Entity::World, "bootstrap");
+    Metric::quantiles_over_clients(names, [50, 95, 99], &sorted, clients, &mut stream)
+}
+
 /// The figures of a run, from its replicates in their order.
-pub(crate) fn merge(onion: &Onion, replicates: &[Measures]) -> (Vec<Metric>, Table) {
+pub(crate) fn merge(
+    onion: &Onion,
+    streams: &Streams,
+    replicates: &[Measures],
+) -> (Vec<Metric>, Table) {
     let nodes = u64::from(onion.network.nodes);
     let malicious = usize::try_from(onion.network.nodes).unwrap_or(usize::MAX);
     let malicious = onion.network.malicious.of(malicious) as u64;
@@ -143,10 +164,7 @@ pub(crate) fn merge(onion: &Onion, replicates: &[Measures]) -> (Vec<Metric>, Tab
         Metric::count(name, unit, replicates.iter().map(value).sum())
     };
     let means = |value: fn(&Measures) -> f64| replicates.iter().map(value).collect::<Vec<f64>>();
-    let mut latencies: Vec<u64> =
-        replicates.iter().flat_map(|m| &m.requests).filter_map(|request| request.latency).collect();
-    latencies.sort_unstable();
-
+    let [p50, p95, p99] = latencies(replicates, streams);
     let pair = both_malicious(nodes, malicious);
     let metrics = vec![
         sum("requests", "requests", |m| m.requests.len() as u64),
@@ -154,9 +172,9 @@ pub(crate) fn merge(onion: &Onion, replicates: &[Measures]) -> (Vec<Metric>, Tab
         share("delivered_at_first_try", |request| {
             Some(request.latency.is_some() && request.tries == 1)
         }),
-        Metric::quantile("latency_p50", &latencies, 50),
-        Metric::quantile("latency_p95", &latencies, 95),
-        Metric::quantile("latency_p99", &latencies, 99),
+        p50,
+        p95,
+        p99,
         Metric::mean("tries_mean", "tries", &means(Measures::tries_mean)),
         ends("guard_and_exit_malicious", |e| e.guard && e.exit).with_expected(pair),
         ends("guard_and_destination_malicious", |e| e.guard && e.destination).with_expected(pair),

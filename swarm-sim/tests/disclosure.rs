@@ -360,3 +360,32 @@ fn posterior_over_other_candidates_ends_the_run() {
 fn example_runs() {
     example::main().unwrap();
 }
+
+#[test]
+fn suspects_are_expected_only_where_nobody_leaves_and_dummies_do_not_go_out() {
+    let expected = |change: &[(&str, &str)]| {
+        metric(&report(&scenario("\"intersection\"", change), 1), "candidates_left_mean").expected
+    };
+    assert!(expected(&[]).is_some());
+    let some = ("sends = \"100 %\"", "sends = \"50 %\"");
+    assert!(expected(&[some]).is_some());
+    for change in [
+        [some, ("sends = \"50 %\"", "sends = \"50 %\"\ncover = \"20 %\"")],
+        [some, ("[target]", "[target]\nleaves = \"1 %\"")],
+        [some, ("count = 100", "count = 100\nleave = \"1 %\"")],
+    ] {
+        assert_eq!(expected(&change), None, "{change:?}");
+    }
+}
+
+#[test]
+fn target_is_identified_at_a_look_and_not_between_two() {
+    let presence = ("count = 100", "count = 50\npresence = \"50 %\"");
+    let change = [presence, ("rounds = 4", "rounds = 12"), ("kind =", "look_every = 7\nkind =")];
+    let report = report(&scenario("\"presence\"", &change), 40);
+    // The one look is after seven rounds; nothing more is known of the other five.
+    let found = metric(&report, "identified_by_end");
+    let expected = (1.0 - 0.5f64.powi(7)).powi(49);
+    assert!((found.expected.unwrap() - expected).abs() < 1e-12, "{found:?}");
+    share_agrees(found, expected);
+}

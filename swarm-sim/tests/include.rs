@@ -121,3 +121,49 @@ fn new_scenario_runs_and_replaces_nothing() {
     let (code, _, error) = said(folder, "new none/x.toml");
     assert!(code == Some(1) && error.contains("cannot write to none/x.toml"), "{error}");
 }
+
+#[test]
+fn eight_files_include_each_other_and_no_more_and_none_is_longer_than_a_mebibyte() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // The last of nine is a built-in scenario.
+    let mut last = write(folder, "0.toml", "include = \"quickstart\"\nname = \"mine\"\n");
+    for at in 1..=7 {
+        last = write(folder, &format!("{at}.toml"), &format!("include = \"{}.toml\"\n", at - 1));
+    }
+    assert_eq!(Scenario::load(&last).unwrap().name, "mine");
+    last = write(folder, "8.toml", "include = \"7.toml\"\n");
+    let error = Scenario::load(&last).unwrap_err().to_string();
+    let start = format!("{}/0.toml, line 1, include: ", folder.display());
+    assert!(error.starts_with(&start) && error.contains("more than 8 files"), "{error}");
+    let text = BUILT_IN.iter().find(|b| b.name == "quickstart").unwrap().text;
+    let filled = |size: usize| format!("{text}#{}", "#".repeat(size - text.len() - 1));
+    let fits = write(folder, "fits.toml", &filled(1 << 20));
+    assert!(Scenario::load(&fits).is_ok());
+    let longer = write(folder, "longer.toml", &filled((1 << 20) + 1));
+    let error = Scenario::load(&longer).unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn key_of_a_table_on_one_line_is_found_by_that_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mine = "# mine\ninclude = \"quickstart\"\nnetwork = { nodes = 3 }\n";
+    let file = write(folder, "mine.toml", mine);
+    let error = Scenario::load(&file).unwrap_err().to_string();
+    let start = format!("{file}, line 3, network.nodes: ");
+    assert!(error.starts_with(&start) && error.contains("from 4 to 10000"), "{error}");
+}
+
+#[test]
+fn file_that_includes_none_is_told_the_very_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = BUILT_IN.iter().find(|b| b.name == "churn").unwrap().text;
+    let changed = text.replacen("times = 300", "times = 0", 1);
+    let file = write(folder.path(), "mine.toml", &changed);
+    // The second of the tables of that name.
+    let line = changed[..changed.find("times = 0").unwrap()].matches('\n').count() + 1;
+    let error = Scenario::load(&file).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{file}, line {line}, steps.times: ")), "{error}");
+}

@@ -318,3 +318,24 @@ fn results_are_the_same_on_one_two_and_eight_threads() {
     assert_ne!(digest(&poisson(3.0, 1, "departure")), digest(&poisson(3.0, 2, "departure")));
     assert_ne!(digest(&poisson(3.0, 1, "departure")), digest(&poisson(3.0, 1, "times")));
 }
+
+#[test]
+fn what_is_expected_can_be_worked_out_by_hand() {
+    let expected =
+        |scenario: &Scenario, name: &str| metric(&report_on(scenario, 1, 2, 2), name).expected;
+    let near = |found: Option<f64>, value: f64| found.is_some_and(|f| (f - value).abs() < 1e-9);
+    let one = poisson(5.0, 1, "departures");
+    // Of an exponential of mean 20 ms, half is later than ln 2 means, and a hundredth than ln 100.
+    assert!(near(expected(&one, "delay_p50"), 20.0 * 2f64.ln()));
+    assert!(near(expected(&one, "delay_p99"), 20.0 * 100f64.ln()));
+    // Messages of a Poisson mix differ, and who sees times alone has no closed min-entropy.
+    for name in ["shannon_least", "shannon_p50", "min_entropy_p5"] {
+        assert_eq!(expected(&one, name), None, "{name}");
+    }
+    assert!(expected(&one, "min_entropy_mean").is_some());
+    assert_eq!(expected(&poisson(5.0, 1, "times"), "min_entropy_mean"), None);
+    let pool = pool(4, 12);
+    for name in ["min_entropy_mean", "min_entropy_least"] {
+        assert!(near(expected(&pool, name), 4.0), "{name}");
+    }
+}

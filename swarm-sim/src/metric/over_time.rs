@@ -170,4 +170,43 @@ mod tests {
         let whole = Times::of(&[vec![event(1.0), event(3.0)]]).curve("x", "d", [5.0].into_iter());
         assert_eq!(whole.places.len(), 1);
     }
+
+    #[test]
+    fn last_moment_that_somebody_was_watched_still_counts() {
+        let clients: Vec<Observed> =
+            (0..80).map(|at| cut(if at < 40 { 5.0 } else { 9.0 })).collect();
+        let times = Times::of(&[clients.clone(), clients]);
+        let by = |time| times.by("x", time).interval();
+        assert_eq!((by(5.0), by(9.0)), (stats::wilson(0, 160), stats::wilson(0, 80)));
+        let happened = |time| [Observed { time, event: true }, cut(9.0), cut(9.0)].to_vec();
+        let times = Times::of(&[happened(1.0), happened(2.0)]);
+        assert!(times.by("x", 9.0).over_replicates().is_some());
+        let nobody = Times::of(&[Vec::new()]);
+        assert_eq!((nobody.by("x", 0.0).value, nobody.median("x", "d").value), (None, None));
+    }
+
+    /// The times of 21 patients on 6-MP (Freireich et al., 1963), in the two halves that their list falls into.
+    #[test]
+    fn share_is_what_did_not_survive_with_the_published_band_turned_over() {
+        let events = [6.0, 6.0, 6.0, 7.0, 10.0, 13.0, 16.0, 22.0, 23.0];
+        let others = [6.0, 9.0, 10.0, 11.0, 17.0, 19.0, 20.0, 25.0, 32.0, 32.0, 34.0, 35.0];
+        let events = events.map(|time| Observed { time, event: true }).to_vec();
+        let by = Times::of(&[events, others.map(cut).to_vec()]).by("x", 23.5);
+        let band = by.interval().unwrap();
+        let near = |a: f64, b: f64| (a - b).abs() < 6e-5;
+        assert!(near(by.value.unwrap(), 1.0 - 0.4482), "{by:?}");
+        assert!(near(band.low, 1.0 - 0.6801) && near(band.high, 1.0 - 0.1881), "{by:?}");
+        // All of one half and none of the other: they differ as far as they can.
+        let replicates = by.over_replicates().unwrap();
+        assert!(replicates.low < 0.1 && replicates.high > 0.9, "{by:?}");
+    }
+
+    #[test]
+    fn median_has_an_interval_around_it() {
+        let all = (1..=40).map(|at| Observed { time: f64::from(at), event: true }).collect();
+        let median = Times::of(&[all]).median("x", "d");
+        let interval = median.interval().unwrap();
+        assert_eq!(median.value, Some(20.0));
+        assert!(interval.low < 20.0 && interval.high > 20.0, "{median:?}");
+    }
 }

@@ -134,3 +134,44 @@ pub(crate) fn merge(mixes: &Mixes, replicates: &[Measures]) -> (Vec<Metric>, Tab
     });
     (metrics, Table { name: "messages", columns: COLUMNS, rows: rows.collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mixes::belief::Belief;
+
+    #[test]
+    fn quantile_is_the_least_value_that_as_many_do_not_exceed() {
+        let backwards = (1..=200).rev().map(f64::from).collect();
+        let Spread { mean, least, p5, p50, p99 } = Spread::of(backwards);
+        assert_eq!([mean, least, p5, p50, p99], [100.5, 1.0, 10.0, 100.0, 198.0]);
+        // 5 % of 30 are 1.5, 99 % are 29.7.
+        let Spread { p5, p50, p99, .. } = Spread::of((1..=30).map(f64::from).collect());
+        assert_eq!([p5, p50, p99], [2.0, 15.0, 30.0]);
+    }
+
+    fn record(number: u64) -> Record {
+        let belief = Belief { shannon: 1.234_567_8, min_entropy: 0.5, surprisal: 2.25 };
+        Record { number, arrived: 1000, left: 4000, inside: 9, belief }
+    }
+
+    #[test]
+    fn messages_are_shown_in_order_in_columns_of_their_names_and_no_more_than_allowed() {
+        let measures = Measures::of((0..401).rev().map(record).collect());
+        let numbers: Vec<u64> = measures.rows.iter().map(|row| row.number).collect();
+        // Every third of 401: every second would be one too many.
+        assert_eq!(numbers, (0..401).step_by(3).collect::<Vec<u64>>());
+        let row: Vec<_> = COLUMNS.iter().copied().zip(record(5).cells(3)).collect();
+        let expected = [
+            ("replicate", 3),
+            ("message", 5),
+            ("arrived_ns", 1000),
+            ("left_ns", 4000),
+            ("inside", 9),
+            ("shannon_microbits", 1_234_568),
+            ("min_entropy_microbits", 500_000),
+            ("surprisal_microbits", 2_250_000),
+        ];
+        assert_eq!(row, expected.map(|(name, cell)| (name, Some(cell))));
+    }
+}

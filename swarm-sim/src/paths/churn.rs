@@ -173,4 +173,18 @@ mod tests {
         // Departures: 5 a place, 10 000 with a deviation of 100; an hour hides the first of two in it, 1 in 200.
         assert!((9450..=10_450).contains(&replaced), "{replaced}");
     }
+
+    #[test]
+    fn node_lives_as_its_own_stream_says_whoever_was_there_before_it() {
+        let (churn, streams) = (churn(Some(100), None), Streams::new(1, "churn", 0));
+        for index in 0..10 {
+            let mut place = Place::new(index, Some(&churn), &streams);
+            let leaves = place.leaves_at;
+            assert!(!place.advance(&churn, PLACES, &streams, leaves - 1).replaced);
+            assert!(place.advance(&churn, PLACES, &streams, leaves).replaced);
+            // The next one's number in a network that began with it.
+            let alone = Place::new(PLACES + index, Some(&churn), &streams);
+            assert_eq!(place.leaves_at - leaves, alone.leaves_at);
+        }
+    }
 }

@@ -74,7 +74,7 @@ impl Deployed {
         for _ in 0..TRIES {
             let at = self.fast.below(world.listed_places.len() as u64);
             let node = *world.listed_places.get(usize::try_from(at).ok()?)?;
-            if self.is_taken(node) || apart_from.iter().any(|hop| hop.node == node) {
+            if self.is_taken(node) {
                 continue;
             }
             found = Some(Hop { node, number: world.number(node) });
@@ -208,6 +208,16 @@ mod tests {
             let prefix = |at: usize| world.candidate(path.behind[at].node).map(|c| c.prefix);
             assert_ne!(prefix(0), prefix(1));
         }
+        let mut guards = Vec::new();
+        client.guards_in_use(world, &mut |node| guards.push(node));
+        assert_eq!(guards, client.paths.iter().map(|p| p.guard.node).collect::<Vec<_>>());
+    }
+
+    /// So many clients in a network at its start.
+    fn clients(paths: &Paths, world: &World<'_>, count: u32) -> Vec<Deployed> {
+        let streams = Streams::new(2, "clients", 0);
+        let random = |client| streams.stream(Entity::Client(client), "paths");
+        (0..count).map(|at| Deployed::begin(paths, at, &random(at), world, 0)).collect()
     }
 
     #[test]
@@ -255,5 +265,99 @@ mod tests {
         let world = World::found(&paths, &streams);
         let random = streams.stream(Entity::Client(0), "paths");
         assert_eq!(all(&Deployed::begin(&paths, 0, &random, &world, 0)).len(), 6);
+    }
+
+    #[test]
+    fn every_node_is_drawn_equally_often_for_every_hop() {
+        let paths = Paths { churn: None, ..network(None) };
+        let streams = Streams::new(1, "deployed", 0);
+        let world = World::found(&paths, &streams);
+        let mut counts = [[0u32; 60]; 3];
+        for path in clients(&paths, &world, 4000).iter().flat_map(|client| &client.paths) {
+            for (count, hop) in counts.iter_mut().zip(path.hops()) {
+                count[hop.node as usize] += 1;
+            }
+        }
+        // 8000 paths over 60 nodes: 133.3, with a standard deviation below 11.5.
+        assert!(counts.as_flattened().iter().all(|count| (76..=191).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn prefix_of_the_guard_does_not_count() {
+        let paths = Paths { churn: None, ..network(Some(2)) };
+        let streams = Streams::new(1, "deployed", 0);
+        let world = World::found(&paths, &streams);
+        for client in clients(&paths, &world, 50) {
+            // Of two prefixes each stands behind the guard once, so that one of the hops has the guard's.
+            check(&client, &world);
+        }
+    }
+
+    #[test]
+    fn request_takes_either_path_to_any_member_of_any_contacts_swarm_but_not_through_it() {
+        let paths = Paths { churn: None, ..network(None) };
+        let streams = Streams::new(1, "deployed", 0);
+        let world = World::found(&paths, &streams);
+        let contacts: Vec<Contact> = (0..)
+            .take_while(|group| world.is_swarm(*group))
+            .map(|group| Contact { group })
+            .collect();
+        let mut client = clients(&paths, &world, 1).remove(0);
+        let own: Vec<Vec<u32>> =
+            client.paths.iter().map(|path| path.hops().map(|hop| hop.node).collect()).collect();
+        let (mut to, mut free) = ([0u32; 60], [0u32; 2]);
+        for _ in 0..24_000 {
+            let hops = client.choose(&world, 0, &contacts).unwrap();
+            let path = [hops.guard, hops.middle, hops.exit];
+            let at = own.iter().position(|own| own[..] == path).unwrap();
+            assert!(!path.contains(&hops.destination));
+            to[hops.destination as usize] += 1;
+            free[at] += u32::from(!own[1 - at].contains(&hops.destination));
+        }
+        for contact in &contacts {
+            let members = world.members_of(contact.group);
+            let mean = 24_000.0 / contacts.len() as f64 / members.len() as f64;
+            for node in members {
+                let count = f64::from(to[*node as usize]);
+                assert!((count - mean).abs() < 5.0 * mean.sqrt(), "{count}, {mean}");
+            }
+        }
+        let (half, all) = (f64::from(free[0]), f64::from(free[0] + free[1]));
+        assert!((half - all / 2.0).abs() < 5.0 * all.sqrt() / 2.0, "{free:?}");
+        assert!(own.concat().iter().any(|node| to[*node as usize] > 0));
+    }
+
+    #[test]
+    fn path_that_cannot_be_whole_carries_nothing() {
+        let mut paths = network(None);
+        let ten = Duration::from_millis(10 * DAY);
+        paths.network.nodes = 9;
+        paths.churn = Some(PathsChurn {
+            up_and_down: Some((ten, ten)),
+            document: DAY,
+            ..PathsChurn::default()
+        });
+        let streams = Streams::new(1, "deployed", 0);
+        let mut world = World::found(&paths, &streams);
+        let mut client = clients(&paths, &world, 1).remove(0);
+        let (mut served, mut unserved, mut beside) = (0, 0, 0);
+        for day in 1..=400 {
+            if world.advance(day * DAY) != Change::None {
+                client.look(&world, day * DAY);
+            }
+            let whole = client.paths.iter().filter(|path| path.behind.len() == BEHIND).count();
+            match client.choose(&world, day * DAY, &[Contact { group: 0 }]) {
+                Some(hops) => {
+                    let all =
+                        BTreeSet::from([hops.guard, hops.middle, hops.exit, hops.destination]);
+                    assert!(all.len() == 4 && all.iter().all(|node| world.is_listed(*node)));
+                    assert!(whole > 0);
+                    served += 1;
+                    beside += u32::from(whole < PATHS);
+                }
+                None => unserved += 1,
+            }
+        }
+        assert!(served > 20 && unserved > 20 && beside > 5, "{served}, {unserved}, {beside}");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Measures {
 }
 
 impl Record {
-    /// All but the fold, for the digest.
+    /// What the digest is over. Requests that were not served are told by the fold.
     pub(super) fn to_bytes(self) -> [u8; 80] {
         let or_max = |time: Option<u64>| time.unwrap_or(u64::MAX);
         let fields = [
@@ -232,5 +232,195 @@ impl Theory {
         let plain = paths.weights == Weights::Equal && paths.churn.is_none();
         let later = || guard_set_compromise(self.guard(), guards as u64, life, day as f64);
         plain.then(|| later().max(at_once))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::scenario::{Network, PathsChurn, Sampler, Share as Part};
+
+    fn paths(selection: Selection) -> Paths {
+        Paths {
+            network: Network {
+                nodes: 100,
+                malicious: Part::percent(10),
+                subnets: None,
+                families: None,
+            },
+            weights: Weights::Equal,
+            owned: Owned::Nodes,
+            clients: 1,
+            contacts: 1,
+            every: DAY,
+            join_within: 0,
+            selection,
+            churn: None,
+            span: 90 * DAY,
+        }
+    }
+
+    /// A client whose numbers all differ.
+    fn client() -> Record {
+        Record {
+            began: 7,
+            watched: 90 * DAY - 7,
+            requests: 40,
+            unserved: 11,
+            guards: 3,
+            guard_malicious: 30,
+            both_ends: 20,
+            first_guard: Some(10 * DAY),
+            first_both: Some(20 * DAY),
+            first_middle: Some(50 * DAY),
+            fold: 5,
+        }
+    }
+
+    fn merged(replicates: &[Vec<Record>]) -> (Vec<Metric>, Table, Vec<Curve>) {
+        let churn = PathsChurn { life: Some(Duration::from_secs(86_400)), ..PathsChurn::default() };
+        let paths = Paths { churn: Some(churn), ..paths(Selection::Machine) };
+        let replicates: Vec<Measures> =
+            replicates.iter().map(|clients| Measures { clients: clients.clone() }).collect();
+        merge(&paths, &replicates)
+    }
+
+    #[track_caller]
+    fn holds(metrics: &[Metric], name: &str, value: f64) {
+        let found = metrics.iter().find(|metric| metric.name == name).unwrap();
+        assert_eq!(found.value, Some(value), "{name}");
+    }
+
+    #[test]
+    fn cells_stand_in_the_columns_of_their_names() {
+        let (_, table, _) = merged(&[Vec::new(), vec![Record::default(), client()]]);
+        let row: Vec<_> =
+            table.columns.iter().copied().zip(table.rows[1].iter().copied()).collect();
+        let expected = [
+            ("replicate", 1),
+            ("client", 1),
+            ("began_ms", 7),
+            ("watched_ms", 90 * DAY - 7),
+            ("requests", 40),
+            ("guards", 3),
+            ("requests_guard_malicious", 30),
+            ("requests_both_ends", 20),
+            ("first_guard_malicious_ms", 10 * DAY),
+            ("first_both_ends_ms", 20 * DAY),
+            ("first_guard_seen_ms", 50 * DAY),
+        ];
+        assert_eq!(row, expected.map(|(name, cell)| (name, Some(cell))));
+        assert_eq!(table.rows[0][8..], [None; 3]);
+    }
+
+    #[test]
+    fn bytes_tell_every_two_clients_apart() {
+        let same = client();
+        let all = [
+            same,
+            Record { began: 0, ..same },
+            Record { watched: 0, ..same },
+            Record { requests: 0, ..same },
+            Record { guards: 0, ..same },
+            Record { guard_malicious: 0, ..same },
+            Record { both_ends: 0, ..same },
+            Record { first_guard: None, ..same },
+            Record { first_both: None, ..same },
+            Record { first_middle: None, ..same },
+            Record { fold: 0, ..same },
+        ];
+        let bytes: std::collections::BTreeSet<_> = all.map(Record::to_bytes).into();
+        assert_eq!(bytes.len(), all.len());
+    }
+
+    #[test]
+    fn figures_of_a_few_clients_are_those_that_one_can_count() {
+        let free = Record { requests: 40, watched: 90 * DAY, ..Record::default() };
+        let idle = Record { watched: 90 * DAY, ..Record::default() };
+        let some = Record { both_ends: 10, ..free };
+        let (metrics, _, curves) = merged(&[vec![client(), free], vec![idle, some]]);
+        for (name, value) in [
+            ("clients", 4.0),
+            ("requests", 120.0),
+            ("requests_guard_malicious", 30.0 / 120.0),
+            ("requests_both_ends", 30.0 / 120.0),
+            ("requests_without_nodes", 11.0 / 131.0),
+            // Of 20, 0 and 10 in 40 requests; who asked nothing does not count.
+            ("client_both_ends_share_p5", 0.0),
+            ("client_both_ends_share_p50", 0.25),
+            ("client_both_ends_share_p95", 0.5),
+            ("guards_a_client", 0.75),
+            ("guard_malicious_by_day_0", 0.0),
+            ("guard_malicious_by_day_30", 0.25),
+            ("both_ends_seen_by_day_30", 0.25),
+            ("guard_seen_by_day_30", 0.0),
+            ("guard_seen_by_day_90", 0.25),
+        ] {
+            holds(&metrics, name, value);
+        }
+        assert!(metrics.iter().all(|metric| metric.name != "guard_malicious_by_day_180"));
+        for (curve, (name, first)) in curves.iter().zip([
+            ("guard_malicious", 10.5),
+            ("both_ends_seen", 20.25),
+            ("guard_seen", 50.25),
+        ]) {
+            // Places stand every three quarters of a day.
+            let place = curve.places.iter().find(|place| place.share > 0.0).unwrap();
+            assert_eq!((curve.name, place.time, place.share), (name, first, 0.25));
+            assert_eq!(curve.places.last().map(|place| place.time), Some(90.0));
+        }
+        let (metrics, ..) = merged(&[vec![client()]]);
+        holds(&metrics, "days_to_guard_malicious_p50", 10.0);
+        holds(&metrics, "days_to_both_ends_p50", 20.0);
+        holds(&metrics, "days_to_guard_seen_p50", 50.0);
+    }
+
+    #[test]
+    fn client_who_came_late_says_nothing_of_days_after_it_was_watched() {
+        let late = Record { began: 60 * DAY, watched: 30 * DAY, ..Record::default() };
+        let (metrics, ..) = merged(&[vec![client(), late]]);
+        holds(&metrics, "guard_malicious_by_day_30", 0.5);
+        let (metrics, ..) = merged(&[vec![late]]);
+        let by = metrics.iter().find(|metric| metric.name == "guard_malicious_by_day_90").unwrap();
+        assert_eq!(by.value, None);
+    }
+
+    #[test]
+    fn theory_speaks_only_where_it_holds() {
+        let by = |paths: &Paths, day| Theory::of(paths)?.guard_by(paths, day);
+        let machine = paths(Selection::Machine);
+        // Two of a hundred, ten of which are malicious.
+        let at_once = 1.0 - 0.9 * 89.0 / 99.0;
+        let near = |found: Option<f64>| found.is_some_and(|found| (found - at_once).abs() < 1e-12);
+        assert!(near(by(&machine, 0)) && by(&machine, 90) > by(&machine, 1));
+        // Taken with replacement it would be less on the first day.
+        assert_eq!(by(&machine, 1), by(&machine, 0));
+        let with = |change: fn(&mut Paths)| {
+            let mut paths = machine.clone();
+            change(&mut paths);
+            [by(&paths, 0).is_some(), by(&paths, 30).is_some()]
+        };
+        let neither = [false, false];
+        assert_eq!(with(|paths| paths.owned = Owned::Weight), neither);
+        assert_eq!(with(|paths| paths.network.families = Some(9)), neither);
+        assert_eq!(with(|paths| paths.network.subnets = Some(9)), neither);
+        let day = Duration::from_secs(86_400);
+        let churn = PathsChurn::default();
+        let (leaves, stays) = (Some(day), AdversaryChurn::Stays);
+        for (churn, expected) in [
+            (PathsChurn { life: leaves, ..churn }, [true, false]),
+            (PathsChurn { life: leaves, adversary: stays, ..churn }, neither),
+            (PathsChurn { up_and_down: Some((day, day)), ..churn }, neither),
+        ] {
+            let paths = Paths { churn: Some(churn), ..machine.clone() };
+            assert_eq!([by(&paths, 0).is_some(), by(&paths, 30).is_some()], expected);
+        }
+        let first = [true, false];
+        assert_eq!(with(|paths| paths.weights = Weights::Pareto { shape: 1.5 }), first);
+        assert_eq!(with(|paths| paths.selection = Selection::Deployed { restart: DAY }), first);
+        let one = Sampler { guards: 1, ..Sampler::PROTOCOL };
+        assert_eq!(by(&paths(Selection::Sampler(one)), 0), Some(0.1));
     }
 }

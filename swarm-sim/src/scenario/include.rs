@@ -61,6 +61,14 @@ impl Part {
         toml::from_str(&self.text).map_err(|e| Fault::from(e).into_error(&self.file, &self.text))
     }
 
+    /// Whether it says something about a key itself, wherever it writes the key's table.
+    fn says(&self, key: &str) -> bool {
+        let Ok(table) = self.table() else { return false };
+        let mut names = key.trim_matches(['[', ']']).split('.');
+        let first = names.next().and_then(|name| table.get(name));
+        names.fold(first, |value, name| value.and_then(|value| value.get(name))).is_some()
+    }
+
     /// The file that it includes: a built-in scenario, or a path from where it stands itself.
     fn included(&self, name: &str) -> String {
         if BUILT_IN.iter().any(|built_in| built_in.name == name) {
@@ -122,10 +130,13 @@ impl Whole {
         if self.parts.len() < 2 {
             return error;
         }
+        // The first that says it is the one whose word holds.
+        let first = self.parts.iter().find(|part| part.says(key));
+        let parts = first.map_or(&self.parts[..], core::slice::from_ref);
         // A table that stands in one line of a file may be many lines of the whole.
         let mut wanted = key.as_str();
         loop {
-            for part in &self.parts {
+            for part in parts {
                 if let Some((_, line)) = line_of(&part.text, wanted) {
                     let (file, key, what) = (part.file.clone(), Some(key.clone()), what.clone());
                     return ScenarioError::Invalid { file, line, key, what };

@@ -226,7 +226,7 @@ pub(super) fn mixes(file: &MixesFile) -> Result<Mixes, Fault> {
     if let Mix::Poisson { mean_delay, hops, view } = mix {
         // What is weighed for a message: all that are remembered, or that are inside.
         let memory = if view == View::Departure { f64::from(memory(hops)) } else { 1.0 };
-        let weighed = f64::from(messages) * memory * (nanos(mean_delay) / gap).max(1.0);
+        let weighed = f64::from(messages) * memory * nanos(mean_delay) / gap;
         if weighed > WEIGHED_MAX {
             let what = "expected messages x arrivals in a mean delay x what is remembered (40 + 6 hops mean delays, for view = \"departure\") to be at most 10 thousand million";
             return Err(Fault::new(file.messages.span(), what));

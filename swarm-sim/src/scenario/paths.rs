@@ -1,6 +1,7 @@
 //! The paths engine's file, and how it becomes settings.
 
 use core::time::Duration;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -340,7 +341,14 @@ fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
             format!("expected {needed} nodes or more for {guards} guards in different swarms");
         return Err(Fault::new(network.nodes.span(), what));
     }
-    let clients = u64::from(file.clients.count.0);
+    let ends = |(low, high): (u64, u64), at: Range<usize>| {
+        let lives = ms(file.span.get_ref().0) / (low + high).max(1);
+        if lives.saturating_mul(file.clients.count.0.into()) > LISTINGS_MAX {
+            let what = format!("expected span / life x clients to be at most {LISTINGS_MAX}");
+            return Err(Fault::new(at, what));
+        }
+        Ok((low, high))
+    };
     let life = |least: &Option<Spanned<Period>>, most: &Option<Period>, default: (u64, u64)| {
         let low = least.as_ref().map_or(Ok(default.0), at_least_a_millisecond)?;
         let high = most.map_or(default.1.max(low), |most| ms(most.0));
@@ -348,12 +356,7 @@ fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
         if low > high {
             return Err(Fault::new(at, "expected a shortest life that is not above the longest"));
         }
-        let ends = (ms(file.span.get_ref().0) / (low + high).max(1)).saturating_mul(clients);
-        if ends > LISTINGS_MAX {
-            let what = format!("expected span / life x clients to be at most {LISTINGS_MAX}");
-            return Err(Fault::new(at, what));
-        }
-        Ok((low, high))
+        ends((low, high), at)
     };
     let guard_life = match &table.guard_life {
         None => life(&table.guard_life_min, &table.guard_life_max, GUARD_LIFE)?,
@@ -364,7 +367,7 @@ fn sampler(file: &PathsFile, every: u64) -> Result<Selection, Fault> {
         }
         Some(mean) => {
             let third = at_least_a_millisecond(mean)?.div_ceil(3);
-            (2 * third, 4 * third)
+            ends((2 * third, 4 * third), mean.span())?
         }
     };
     let middle_life = life(&table.middle_life_min, &table.middle_life_max, MIDDLE_LIFE)?;

@@ -260,4 +260,48 @@ mod tests {
         assert_eq!(percent(0).of(5), 0);
         assert_eq!(percent(100).of(7), 7);
     }
+
+    /// What a key `x` with this value becomes, or the sentence that refuses it.
+    fn read<T: for<'de> Deserialize<'de>>(value: &str) -> Result<T, String> {
+        #[derive(serde::Deserialize)]
+        struct File<T> {
+            x: T,
+        }
+        let file: Result<File<T>, _> = toml::from_str(&format!("x = {value}"));
+        file.map(|file| file.x).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn every_unit_is_what_its_name_says() {
+        let nanos = |text: &str| time(text).map(|time| time.as_nanos());
+        let units = [("ns", 1), ("us", 1000), ("ms", 1_000_000), ("s", 1_000_000_000)];
+        for (unit, length) in units {
+            assert_eq!(nanos(&format!("3 {unit}")), Some(3 * length), "{unit}");
+        }
+        let longer = ["1 min", "1 h", "1 d"].map(nanos);
+        assert_eq!(longer, [60, 3600, 86_400].map(|seconds| Some(seconds * 1_000_000_000)));
+        let bytes = |text| read::<Bytes>(text).ok().map(|bytes| bytes.0);
+        assert_eq!(bytes("\"7 B\""), Some(7));
+        assert_eq!(bytes("\"3 KiB\""), Some(3 << 10));
+        assert_eq!(bytes("\"1.5 MiB\""), Some(3 << 19));
+        let parts = |text| read::<Share>(text).ok().map(Share::parts);
+        assert_eq!(parts("\"12.5 %\""), Some(Share::WHOLE / 8));
+    }
+
+    #[test]
+    fn values_are_taken_up_to_their_ends_and_not_beyond() {
+        assert_eq!(time("3650 d"), Some(TIME_MAX));
+        assert_eq!((time("3650.000000001 d"), time("1.1234567890 s")), (None, None));
+        assert!(time("1.123456789 s").is_some() && time("000000000000001 s").is_some());
+        assert_eq!(time("0000000000000001 s"), None);
+        assert_eq!(read::<Share>("\"100 %\"").map(Share::parts), Ok(Share::WHOLE));
+        assert!(read::<Share>("\"100.0000001 %\"").is_err());
+        assert_eq!(Share::from_parts(Share::WHOLE + 1).parts(), Share::WHOLE);
+        let shape = |text| read::<Shape>(text).map(|shape| shape.0).ok();
+        assert_eq!([shape("0.1"), shape("1000")], [Some(0.1), Some(1000.0)]);
+        assert_eq!([shape("0.0999"), shape("1000.1"), shape("nan")], [None; 3]);
+        let positive = |text| read::<Positive>(text).map(|positive| positive.0).ok();
+        assert_eq!([positive("1e-6"), positive("1000000")], [Some(1e-6), Some(1e6)]);
+        assert_eq!([positive("9e-7"), positive("1000001"), positive("inf")], [None; 3]);
+    }
 }

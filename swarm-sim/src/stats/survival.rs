@@ -128,4 +128,16 @@ mod tests {
         assert_eq!(kaplan_meier(&[]), []);
         assert_eq!(kaplan_meier(&[Observed { time: 1.0, event: false }]), []);
     }
+
+    #[test]
+    fn step_counts_from_its_own_time_on_and_half_is_enough_for_a_median() {
+        let event = |time| Observed { time, event: true };
+        let steps = kaplan_meier(&(1..=8).map(f64::from).map(event).collect::<Vec<_>>());
+        // Four of eight are left.
+        assert_eq!(at(&steps, 4.0).map(|step| (step.time, step.survival)), Some((4.0, 0.5)));
+        assert_eq!(median(&steps).0, Some(4.0));
+        // Where nobody is left there is no band, and all three are there.
+        let at_once = kaplan_meier(&[event(3.0); 5]);
+        assert_eq!(median(&at_once), (Some(3.0), Some(3.0), Some(3.0)));
+    }
 }

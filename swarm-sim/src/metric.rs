@@ -139,6 +139,15 @@ impl Metric {
         self
     }
 
+    /// Neither value nor interval beyond certainty, where an estimate or rounding went beyond it.
+    #[must_use]
+    pub(crate) fn at_most_certain(mut self) -> Self {
+        for end in [&mut self.value, &mut self.ci_low, &mut self.ci_high] {
+            *end = end.map(|end| end.min(1.0));
+        }
+        self
+    }
+
     /// Adds what theory says.
     #[must_use]
     pub(crate) const fn with_expected(mut self, expected: f64) -> Self {
@@ -187,7 +196,7 @@ impl Metric {
         };
         let by_replicate: Vec<Option<f64>> = replicates.iter().map(of_replicate).collect();
         let means: Vec<f64> = by_replicate.iter().copied().flatten().collect();
-        let over = student_of_shares(&means);
+        let over = student_of_trials(&means);
         Self {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
@@ -296,6 +305,12 @@ fn student_of_shares(replicates: &[f64]) -> Option<Interval> {
     Some(Interval { low: low.max(0.0), high: high.min(most) })
 }
 
+/// The same for shares of trials, which may be the same in all replicates by chance: they have no interval then.
+fn student_of_trials(replicates: &[f64]) -> Option<Interval> {
+    let differ = replicates.windows(2).any(|pair| pair[0] != pair[1]);
+    student_of_shares(replicates).filter(|_| differ)
+}
+
 /// Hits among trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -334,5 +349,8 @@ mod tests {
         let clients = |hits| vec![Share { hits, of: 100 }; 3];
         let over = Metric::share_over_clients("x", &[clients(0), clients(0), clients(1)]);
         assert_eq!(over.over_replicates().map(|i| i.low), Some(0.0));
+        // Alike by chance.
+        let over = Metric::share_over_clients("x", &[clients(50), clients(50)]);
+        assert!(over.interval().is_some() && over.over_replicates().is_none());
     }
 }

@@ -381,37 +381,43 @@ const DISCLOSURE: &[(&str, &str)] = &[
     ("partner_rank_p95", "The same place, which 95 % of the targets do not exceed."),
     (
         "partners_probability_mean",
-        "Probability that the adversary gives to the partners at the end, on average over targets. Lower is better.",
+        "Probability that the adversary gives to the partners at the end, on average over targets that sent. Lower is better.",
     ),
     (
         "candidates_left_mean",
-        "Candidates that the adversary has not ruled out at the end, on average over targets. More is better.",
+        "Candidates that the adversary has not ruled out at the end, on average over targets that sent. More is better.",
     ),
     (
         "posterior_shannon_mean",
         "Shannon entropy of what the adversary believes at the end, on average over targets that sent. Higher is better; 0 is certainty, right or wrong.",
     ),
-    ("posterior_shannon_min", "The least Shannon entropy of any target's posterior."),
+    (
+        "posterior_shannon_min",
+        "The least Shannon entropy of the posterior of any target that sent.",
+    ),
     (
         "posterior_shannon_p5",
-        "Shannon entropy of the posterior that 5 % of the targets do not exceed.",
+        "Shannon entropy of the posterior that 5 % of the targets that sent do not exceed.",
     ),
     (
         "posterior_shannon_p50",
-        "Shannon entropy of the posterior that half of the targets do not exceed.",
+        "Shannon entropy of the posterior that half of the targets that sent do not exceed.",
     ),
     (
         "posterior_min_entropy_mean",
         "Min-entropy of the posterior, minus log2 of the likeliest candidate's probability, on average over targets that sent. Higher is better.",
     ),
-    ("posterior_min_entropy_min", "The least min-entropy of any target's posterior."),
+    (
+        "posterior_min_entropy_min",
+        "The least min-entropy of the posterior of any target that sent.",
+    ),
     (
         "posterior_min_entropy_p5",
-        "Min-entropy of the posterior that 5 % of the targets do not exceed.",
+        "Min-entropy of the posterior that 5 % of the targets that sent do not exceed.",
     ),
     (
         "posterior_min_entropy_p50",
-        "Min-entropy of the posterior that half of the targets do not exceed.",
+        "Min-entropy of the posterior that half of the targets that sent do not exceed.",
     ),
     (
         "declared_matches_right",

@@ -84,9 +84,9 @@ impl Times {
     }
 
     /// The share of clients to whom it happened by a time, with the interval over replicates beside the band; no value if
-    /// nobody was watched for so long. Before the first event and once it happened to all there is no band: there it is
-    /// Wilson's interval for as many clients as were still watched, or for all. Replicates count only if each was
-    /// watched for so long.
+    /// nobody was watched for so long. Before the first event and once it happened to all there is no band: see
+    /// [`Self::none_left`] and Wilson's interval for as many clients as were still watched. Replicates count only if
+    /// each was watched for so long.
     pub(crate) fn by(&self, name: &'static str, time: f64) -> Metric {
         let clients = self.all.len() as u64;
         if time > known_until(&self.all, &self.pooled) || clients == 0 {
@@ -97,11 +97,11 @@ impl Times {
         let (method, band) = match band {
             Some(band) => (Method::KaplanMeier, Some(band)),
             None if share == 0.0 => (Method::Wilson, stats::wilson(0, watched)),
-            None => (Method::Wilson, stats::wilson(clients, clients)),
+            None => self.none_left(),
         };
         let all_known = self.replicates.iter().all(|known| time <= known.until);
         let each = self.replicates.iter().map(|known| happened(&known.steps, time).0);
-        let over = super::student_of_shares(&each.collect::<Vec<f64>>()).filter(|_| all_known);
+        let over = super::student_of_trials(&each.collect::<Vec<f64>>()).filter(|_| all_known);
         Metric {
             replicates_low: over.map(|interval| interval.low),
             replicates_high: over.map(|interval| interval.high),
@@ -110,6 +110,21 @@ impl Times {
                 Unit::Client,
                 band,
             )
+        }
+    }
+
+    /// The interval once nobody is left to whom it did not happen. If all were watched until then, it is Wilson's; else those
+    /// who were not may be without it, and the last one at risk decides little: the band's end before that step counts.
+    fn none_left(&self) -> (Method, Option<Interval>) {
+        let clients = self.all.len() as u64;
+        if self.all.iter().all(|client| client.event) {
+            return (Method::Wilson, stats::wilson(clients, clients));
+        }
+        let mut steps = self.pooled.iter().rev();
+        let at_risk = steps.next().map_or(0, |step| step.at_risk as u64);
+        match steps.next().and_then(|step| step.band) {
+            Some(band) => (Method::KaplanMeier, Some(Interval { low: 1.0 - band.high, high: 1.0 })),
+            None => (Method::Wilson, stats::wilson(at_risk, at_risk)),
         }
     }
 
@@ -152,6 +167,25 @@ mod tests {
         assert_eq!((end.value, end.interval()), (Some(1.0), stats::wilson(40, 40)));
         assert_eq!(end.over_replicates(), None);
         assert_eq!(times.by("x", 10.0).interval, Method::KaplanMeier);
+    }
+
+    #[test]
+    fn last_one_at_risk_does_not_speak_for_those_who_were_cut_off() {
+        let event = |time| Observed { time, event: true };
+        // Ten of forty had it when all others but one were cut off.
+        let mut clients = vec![event(1.0); 10];
+        clients.extend([cut(2.0); 29]);
+        clients.push(event(3.0));
+        let of = |clients: &[Observed], time| Times::of(&[clients.to_vec()]).by("x", time);
+        let (before, end) = (of(&clients, 2.5), of(&clients, 3.0));
+        let low = before.interval().unwrap().low;
+        assert_eq!((end.value, end.interval), (Some(1.0), Method::KaplanMeier));
+        assert_eq!(end.interval(), Some(Interval { low, high: 1.0 }));
+        assert!(low < 0.25);
+        // Without a step before it, the five who were at risk count.
+        let mut clients = vec![cut(2.0); 35];
+        clients.extend([event(3.0); 5]);
+        assert_eq!(of(&clients, 3.0).interval(), stats::wilson(5, 5));
     }
 
     #[test]

@@ -62,12 +62,13 @@ pub fn at(steps: &[Step], time: f64) -> Option<&Step> {
 }
 
 /// The time by which half of the observations have had their event, with the ends of its 95 % interval: where the band
-/// reaches one half (Brookmeyer and Crowley, 1982). Each is `None` where it was not reached.
+/// reaches one half (Brookmeyer and Crowley, 1982). Each is `None` where it was not reached; there is no band once nothing
+/// survives.
 pub fn median(steps: &[Step]) -> (Option<f64>, Option<f64>, Option<f64>) {
     let first = |below: &dyn Fn(&Step) -> bool| steps.iter().find(|s| below(s)).map(|s| s.time);
     let value = first(&|step| step.survival <= 0.5);
-    let low = first(&|step| step.band.map_or(step.survival, |band| band.low) <= 0.5);
-    let high = first(&|step| step.band.map_or(step.survival, |band| band.high) <= 0.5);
+    let low = first(&|step| step.band.is_some_and(|band| band.low <= 0.5));
+    let high = first(&|step| step.band.is_some_and(|band| band.high <= 0.5));
     (value, low, high)
 }
 
@@ -136,8 +137,8 @@ mod tests {
         // Four of eight are left.
         assert_eq!(at(&steps, 4.0).map(|step| (step.time, step.survival)), Some((4.0, 0.5)));
         assert_eq!(median(&steps).0, Some(4.0));
-        // Where nobody is left there is no band, and all three are there.
+        // Where nobody is left there is no band: all at once tell nothing about when else it might have been.
         let at_once = kaplan_meier(&[event(3.0); 5]);
-        assert_eq!(median(&at_once), (Some(3.0), Some(3.0), Some(3.0)));
+        assert_eq!(median(&at_once), (Some(3.0), None, None));
     }
 }

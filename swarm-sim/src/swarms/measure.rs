@@ -81,10 +81,11 @@ const ROUNDING: f64 = 1e-12;
 
 /// The mean over maps of a probability.
 fn chance(name: &'static str, maps: &[f64]) -> Metric {
-    Metric::mean(name, "probability", maps).with_ends(|ends| Interval {
+    let ends = |ends: Interval| Interval {
         low: (ends.low * (1.0 - ROUNDING)).max(0.0),
         high: ends.high * (1.0 + ROUNDING),
-    })
+    };
+    Metric::mean(name, "probability", maps).with_ends(ends).at_most_certain()
 }
 
 /// The mean over maps of the weighted estimate, beside the exact one of the same maps.
@@ -100,7 +101,7 @@ fn any(name: &'static str, maps: &[&Any]) -> Metric {
     let value = stats::mean(&estimates).unwrap_or(0.0);
     let metric = chance(name, &estimates);
     let metric = metric.with_ends(|ends| Interval { low: ends.low.min(value * least), ..ends });
-    metric.with_expected_if(stats::mean(&each(|any| any.exact)))
+    metric.with_expected_if(stats::mean(&each(|any| any.exact)).map(|exact| exact.min(1.0)))
 }
 
 /// The figures of a run, from its maps in their order.

@@ -9,7 +9,8 @@
 //! # Invariants
 //!
 //! - *Same bytes*: folder and digest are functions of scenario, seed and replicates, not of threads, shards or restarts.
-//! - *Nothing mixed*: a folder takes points of one scenario text, seed, number of replicates and program version.
+//! - *Nothing mixed*: a folder takes points of one scenario text, seed, number of replicates and program version. Each
+//!   point's file has a digest of all these and of what it says, and what was changed since is refused.
 
 pub mod folder;
 mod grid;
@@ -113,11 +114,21 @@ pub enum SweepError {
     },
     /// A point's file is not as a sweep of this scenario leaves it.
     #[error(
-        "{path} is damaged, or of another sweep: delete it, and the same command does that point again; or give another --out"
+        "{path} is damaged, was changed, or is of another sweep: delete it, and the command that swept does that point again; or give another --out"
     )]
     Damaged {
         /// The file.
         path: String,
+    },
+    /// A file of a sweep that is done is not as it was written.
+    #[error(
+        "{file} was changed since it was written: expected {expected}; put the file back, or sweep again with another --out"
+    )]
+    Changed {
+        /// The file.
+        file: String,
+        /// What it should be.
+        expected: String,
     },
     /// The shards do not make a whole.
     #[error("{what}")]
@@ -157,9 +168,10 @@ pub fn sweep(
     }
     let _lock = folder.locked()?;
     folder.begin(sweep, config)?;
+    let manifest = Manifest::of(sweep, config);
     let mut left = Vec::new();
     for point in &mine {
-        if !folder.has(point)? {
+        if folder.done(point, &manifest)?.is_none() {
             left.push(*point);
         }
     }
@@ -171,7 +183,7 @@ pub fn sweep(
         let config = RunConfig { seed: config.seed, replicates: config.replicates, threads: inner };
         let report = run(&point.scenario, &config)
             .map_err(|source| SweepError::Run { point: point.number, source })?;
-        folder.keep(point, &report)
+        folder.keep(point, &report, &manifest)
     };
     let (next, stop, failed) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
     std::thread::scope(|scope| {

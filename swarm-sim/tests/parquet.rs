@@ -2,23 +2,15 @@
 #![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 
-fn said(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
-    command.args(line.split_whitespace()).current_dir(folder).output().unwrap()
-}
-
-fn done(folder: &Path, line: &str) -> String {
-    let output = said(folder, line);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use program::{done, refused};
 
 /// A field as a CSV file has it, with a letter for its type.
 fn cell(field: &Field) -> (char, String) {
@@ -98,26 +90,20 @@ fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
     let folder = folder.path();
     std::fs::create_dir(folder.join("empty")).unwrap();
     std::fs::write(folder.join("empty/other.csv"), "a,b\n1,2\n").unwrap();
-    let refused = |line: &str, part: &str| {
-        let output = said(folder, line);
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(part) && error.lines().count() == 1, "{error}");
-    };
-    refused("parquet empty", "holds no table of a run or a sweep");
+    refused(folder, "parquet empty", "holds no table of a run or a sweep");
     done(folder, "run churn --replicates 1 --out run");
     done(folder, "parquet run");
     done(folder, "parquet run");
     std::fs::write(folder.join("run/steps.parquet"), "mine").unwrap();
     std::fs::remove_file(folder.join("run/metrics.parquet")).unwrap();
-    refused("parquet run", "steps.parquet has other contents");
+    refused(folder, "parquet run", "steps.parquet has other contents");
     assert!(!folder.join("run/metrics.parquet").exists());
     done(folder, "parquet run --overwrite");
     let metrics = std::fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
     std::fs::write(folder.join("run/metrics.csv"), metrics.replacen(",none,", ",x,none,", 1))
         .unwrap();
-    refused("parquet run --overwrite", "expected 11 cells");
+    refused(folder, "parquet run --overwrite", "expected 11 cells");
     let broken = metrics.lines().next().unwrap().to_owned() + "\nm,word,,,none,none,u,1,,,\n";
     std::fs::write(folder.join("run/metrics.csv"), broken).unwrap();
-    refused("parquet run --overwrite", "line 2: value is no number");
+    refused(folder, "parquet run --overwrite", "line 2: value is no number");
 }

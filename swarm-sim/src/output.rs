@@ -48,8 +48,12 @@ pub fn to_json(report: &RunReport) -> Value {
 /// The report for people.
 pub fn to_text(report: &RunReport) -> String {
     let mut text = format!(
-        "{} ({}), seed {}, {} replicates, {} events\n\n",
-        report.scenario, report.engine, report.seed, report.replicates, report.events
+        "{} ({}), seed {}, {}, {}\n\n",
+        report.scenario,
+        report.engine,
+        report.seed,
+        counted(report.replicates.into(), "replicate"),
+        counted(report.events, "event")
     );
     let width = report.metrics.iter().map(|metric| metric.name.len()).max().unwrap_or(0);
     for metric in &report.metrics {
@@ -64,7 +68,7 @@ pub fn to_text(report: &RunReport) -> String {
 
 fn figure(metric: &Metric) -> String {
     let Some(value) = metric.value else { return "nothing observed".to_owned() };
-    let mut text = format!("{} {}", number(value), metric.unit);
+    let mut text = format!("{} {}", number(value), unit_of(value, metric.unit));
     if let Some(interval) = metric.interval() {
         let _ = write!(text, "  [{}, {}]", number(interval.low), number(interval.high));
         let _ = write!(text, " over {}s", metric.independent.name());
@@ -77,6 +81,25 @@ fn figure(metric: &Metric) -> String {
         let _ = write!(text, "  expected {}", number(expected));
     }
     text
+}
+
+/// A count with the word for what is counted, which ends in `s` where there is not one.
+pub fn counted(count: u64, word: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{end}")
+}
+
+/// The unit of a value: one node, two nodes.
+pub(crate) fn unit_of(value: f64, unit: &str) -> &str {
+    let singular = match unit {
+        "bits" | "candidates" | "clients" | "documents" | "guards" | "members" | "messages"
+        | "nodes" | "packets" | "replicates" | "requests" | "rounds" | "samples" | "steps"
+        | "stops" | "swarms" | "targets" => unit.strip_suffix('s'),
+        "copies" => Some("copy"),
+        "tries" => Some("try"),
+        _ => None,
+    };
+    singular.filter(|_| value == 1.0).unwrap_or(unit)
 }
 
 /// Whole numbers whole, others with as many digits as one reads.

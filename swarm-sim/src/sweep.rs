@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use grid::POINTS_MAX;
 pub use grid::{Axis, Point, Sweep};
 pub use merge::merge;
 
@@ -42,10 +43,18 @@ impl Shard {
 
     /// Reads "3/16".
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected a shard such as 3/16, from 1/16 to 16/16, found {text}");
+        let wrong = || {
+            format!(
+                "expected a shard K/N such as 3/16, N from 1 to {POINTS_MAX} and K from 1 to N, found {text}"
+            )
+        };
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
         let (number, of) = (number.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
-        if (1..=of).contains(&number) { Ok(Self { number, of }) } else { Err(wrong()) }
+        if (1..=of).contains(&number) && of <= POINTS_MAX {
+            Ok(Self { number, of })
+        } else {
+            Err(wrong())
+        }
     }
 
     /// Whether a point, counted from 0, is in it.
@@ -89,7 +98,9 @@ pub enum SweepError {
         example: &'static str,
     },
     /// A shard without points.
-    #[error("shard {shard} has none of the {points} points: use at most {points} shards")]
+    #[error(
+        "shard {shard} has none of the points: there are {points}, so use {points} or fewer shards"
+    )]
     Empty {
         /// The shard.
         shard: Shard,

@@ -3,13 +3,15 @@
 
 mod program;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use swarm_sim::scenario::BUILT_IN;
 
-use program::{command, contents, done, names, refused, said, small, write};
+use program::{command, contents, done, names, read, refused, said, small, write};
 
 #[test]
 fn commands_of_the_readme_work_from_any_folder() {
@@ -88,7 +90,7 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("runn churn", "unrecognized subcommand"),
         ("run", "NAME|FILE"),
         ("run churn --seed x", "invalid value 'x'"),
-        ("run churn --replicates 0", "0 is not in"),
+        ("run churn --replicates 0", "expected a whole number from 1 to 10000"),
         ("run garlic", "one of churn, churn-deployed, deployed-or-ours, "),
         ("run bad.toml", "bad.toml, line"),
         ("explain garlic", "one of churn, churn-deployed, deployed-or-ours, "),
@@ -392,4 +394,93 @@ fn help_has_an_example() {
         let (code, out, _) = said(folder.path(), line);
         assert!(code == Some(0) && out.contains("Example: swarm-sim "), "{line}: {out}");
     }
+}
+
+#[test]
+fn number_out_of_range_is_refused_with_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let estimate = "estimate path-both-ends nodes=9 malicious=2 --samples";
+    for (line, range, wrong) in [
+        ("run churn --seed", "0 to 18446744073709551615", ["18446744073709551616", "-1"]),
+        ("estimate x --samples 9 --seed", "0 to 18446744073709551615", ["1e3", "-1"]),
+        ("sweep guards --threads", "1 to 1024", ["0", "1025"]),
+        ("run churn --threads", "1 to 1024", ["-2", "99999999999999999999"]),
+        ("run churn --replicates", "1 to 10000", ["0", "10001"]),
+        (estimate, "2 to 1000000000000", ["1", "1000000000001"]),
+    ] {
+        for wrong in wrong.into_iter().chain(["x", "1.5", "-x"]) {
+            let part = format!("expected a whole number from {range} (see --help)");
+            refused(folder.path(), &format!("{line} {wrong}"), &part);
+        }
+    }
+    for wrong in ["0/2", "3/2", "x", "1/10001", "-1/4", "1/"] {
+        let part = format!("such as 3/16, N from 1 to 10000 and K from 1 to N, found {wrong}");
+        refused(folder.path(), &format!("sweep guards --shard {wrong}"), &part);
+    }
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn word_that_is_not_utf8_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"caf\xe9.toml");
+    std::fs::write(folder.path().join(name), "").unwrap();
+    for line in ["run", "sweep", "explain", "verify-determinism", "run churn --seed"] {
+        let output = command(folder.path(), line).arg(name).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let expected = "swarm-sim: caf\u{fffd}.toml is not UTF-8, which names and paths must be (see --help)\n";
+        assert_eq!((output.status.code(), error.as_str()), (Some(2), expected), "{line}");
+    }
+}
+
+#[test]
+fn scenario_of_random_bytes_is_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let not_text = "expected a scenario as UTF-8 text, which this line is not";
+    for (bytes, start) in [
+        (&b"\xff\x00\x1b[31m"[..], format!("line 1: {not_text}")),
+        (b"version = 1\nengine = \"churn\"\nname = \"\xc3\x28\"\n", format!("line 3: {not_text}")),
+        (b"# \xe2\x82\xac\n\n\xe2\x82", format!("line 3: {not_text}")),
+        (b"version = 1\n\x1b[31m\x00 = 2\n", "line 2, ".to_owned()),
+        (b"\x00\x01\x02", "line 1".to_owned()),
+    ] {
+        std::fs::write(at.join("x.toml"), bytes).unwrap();
+        std::fs::write(at.join("y.toml"), "include = \"x.toml\"\n").unwrap();
+        for line in ["run x.toml", "sweep x.toml", "explain x.toml", "run y.toml"] {
+            let error = refused(at, line, &format!("x.toml, {start}"));
+            assert!(!error.trim_end().contains(char::is_control), "{error:?}");
+        }
+    }
+    assert_eq!(names(at), ["x.toml", "y.toml"]);
+}
+
+#[test]
+fn one_of_a_kind_is_not_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "s.toml", &(small() + "[sweep]\n\"paths.guards\" = [1]\n"));
+    write(at, "one.toml", &small().replace("replicates = 2", "replicates = 1"));
+    let (mut all, estimate) = (String::new(), "estimate path-both-ends nodes=9 malicious=2");
+    for line in [
+        "run s.toml --replicates 1 --out a",
+        "run churn --replicates 1 --out b",
+        "sweep s.toml --replicates 1 --out c",
+        "report c",
+        "explain one.toml",
+        "verify-determinism s.toml --replicates 1",
+        &format!("{estimate} --samples 2"),
+    ] {
+        all += &done(at, line);
+    }
+    for page in ["a/report.html", "b/report.html", "c/report.html"] {
+        all += &read(at, page);
+    }
+    for part in ["1 replicate, ", "1 point over ", "1 replicate each", "1 point in", "1 thread: "] {
+        assert!(all.contains(part), "{part}");
+    }
+    let words: Vec<&str> = all.split([' ', '>', '<', '\n', '(']).collect();
+    let counted = words.windows(2).filter(|pair| pair[0] == "1" && pair[1].ends_with('s'));
+    let plural: Vec<_> = counted.filter(|pair| !["ms", "s", "is"].contains(&pair[1])).collect();
+    assert_eq!(plural, [[""; 2]; 0]);
 }

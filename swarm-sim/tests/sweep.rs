@@ -127,13 +127,17 @@ fn folders_and_shards_that_do_not_fit_are_refused_and_left_alone() {
     let at = folder.path();
     file(at, GRID);
     for (shard, part) in [
-        ("0/2", "from 1/16 to 16/16".to_owned()),
-        ("3/2", "expected a shard such as 3/16".to_owned()),
-        ("x", "expected a shard such as 3/16".to_owned()),
+        ("0/2", "N from 1 to 10000".to_owned()),
+        ("3/2", "expected a shard K/N such as 3/16".to_owned()),
+        ("x", "expected a shard K/N such as 3/16".to_owned()),
     ] {
         refused(at, &format!("sweep s.toml --shard {shard}"), &part);
     }
-    refused(at, "sweep s.toml --shard 7/7", "has none of the 6 points");
+    refused(
+        at,
+        "sweep s.toml --shard 7/7",
+        "has none of the points: there are 6, so use 6 or fewer shards",
+    );
     done(at, "sweep s.toml --shard 1/2 --out a");
     let before = contents(&at.join("a"));
     refused(at, "sweep s.toml --shard 2/2 --out a", "another shard: 1/2, not 2/2");
@@ -156,7 +160,7 @@ fn folders_and_shards_that_do_not_fit_are_refused_and_left_alone() {
     refused(at, "sweep s.toml --out s.toml", "is a file, not a folder");
     refused(at, "merge other other --out b", "other is given twice");
     refused(at, "merge other ./other --out b", "./other is given twice");
-    refused(at, "sweep s.toml --shard -1/4", "expected a shard such as 3/16");
+    refused(at, "sweep s.toml --shard -1/4", "expected a shard K/N such as 3/16");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::folder::{Finished, Manifest, SweepFolder};
 use super::{Shard, Sweep, SweepConfig, SweepError};
+use crate::output::counted;
 use std::num::NonZeroUsize;
 
 /// Puts the points of shards together, into a folder as one machine's run would have left it.
@@ -65,7 +66,8 @@ fn missing(sweep: &Sweep, shards: &[Shard]) -> SweepError {
     let has = |point: u32| shards.iter().any(|shard| shard.has(point));
     let lacking = sweep.points.iter().filter(|point| !has(point.number)).count();
     let given: Vec<String> = shards.iter().map(ToString::to_string).collect();
-    let (points, given) = (sweep.points.len(), given.join(", "));
-    let what = format!("{lacking} of {points} points are missing: the shards given are {given}");
+    let (points, given) = (counted(sweep.points.len() as u64, "point"), given.join(", "));
+    let are = if lacking == 1 { "is" } else { "are" };
+    let what = format!("{lacking} of {points} {are} missing: the shards given are {given}");
     SweepError::Merge { what }
 }

@@ -16,6 +16,9 @@ use crate::run::RunReport;
 /// The file that tells what run a folder holds.
 pub const RESULTS: &str = "results.json";
 
+/// The table of runs: what was run, a run a line.
+pub const RUNS: &str = "runs.csv";
+
 /// The page about what a folder holds.
 pub const PAGE: &str = "report.html";
 
@@ -120,6 +123,7 @@ pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
     let json = serde_json::to_string_pretty(&to_json(report)).map_err(io::Error::other)?;
     let table = &report.table;
     let mut files = vec![
+        (RUNS.to_owned(), runs_csv(report)),
         ("metrics.csv".to_owned(), metrics_csv(&report.metrics)),
         (format!("{}.csv", table.name), table_csv(table)),
     ];
@@ -128,6 +132,15 @@ pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
     }
     files.push((RESULTS.to_owned(), json + "\n"));
     Ok(files)
+}
+
+/// The columns of [`RUNS`], behind those of a sweep's point.
+pub const RUN_COLUMNS: &str = "scenario,engine,version,seed,replicates,events,digest";
+
+fn runs_csv(report: &RunReport) -> String {
+    let RunReport { scenario, engine, seed, replicates, events, digest, .. } = report;
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{RUN_COLUMNS}\n{scenario},{engine},{version},{seed},{replicates},{events},{digest}\n")
 }
 
 /// The columns of [`metric_row`].

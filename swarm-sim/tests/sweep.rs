@@ -230,6 +230,9 @@ fn sweep_that_was_changed_after_it_was_written_is_refused_with_the_file() {
             restored(&name);
         }
     }
+    changed("a/runs.csv", ",paths,", ",paths,1");
+    refused(at, "report a", "a/runs.csv was changed since it was written: expected what the files");
+    restored("a/runs.csv");
     changed("a/sweep.csv", ",requests,", ",requests,1");
     refused(
         at,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::csv::{cells, number};
 use super::{ResultsError, Setting, cannot_read, changed, invalid};
 use crate::explain::explain;
-use crate::output::METRIC_COLUMNS;
+use crate::output::{METRIC_COLUMNS, RUNS};
 use crate::stats::Interval;
 use crate::sweep::folder::{Finished, MANIFEST, Manifest, SweepFolder, TABLE};
 use crate::sweep::{Axis, Shard};
@@ -81,14 +81,19 @@ impl Swept {
         let folder = path.display().to_string();
         let finished = SweepFolder::new(path).finished()?;
         let shard = finished.shard;
-        if shard != Shard::WHOLE {
-            return Err(ResultsError::Shard { folder, shard: shard.to_string() });
-        }
         let file = path.join(TABLE);
         let text = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
         let figures = figures(&file, &text, &finished.sweep.axes)?;
         if text != finished.table() {
             return Err(changed(&file, "what the files in points say"));
+        }
+        let file = path.join(RUNS);
+        let runs = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
+        if runs != finished.runs() {
+            return Err(changed(&file, "what the files in points say"));
+        }
+        if shard != Shard::WHOLE {
+            return Err(ResultsError::Shard { folder, shard: shard.to_string() });
         }
         let Finished { manifest, sweep, .. } = finished;
         let explained = explain(&sweep.base);

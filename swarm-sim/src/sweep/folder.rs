@@ -139,6 +139,11 @@ impl Finished {
     pub(crate) fn table(&self) -> String {
         table(&self.sweep, &self.done)
     }
+
+    /// What its table of runs should say.
+    pub(crate) fn runs(&self) -> String {
+        runs(&self.sweep, &self.manifest, &self.done)
+    }
 }
 
 /// A sweep's folder.
@@ -320,6 +325,7 @@ impl SweepFolder {
     ) -> Result<Manifest, SweepError> {
         let manifest = Manifest::of(sweep, config);
         let done = self.points(sweep, config.shard, &manifest)?;
+        self.write_new(output::RUNS, runs(sweep, &manifest, &done).as_bytes())?;
         self.write_new(TABLE, table(sweep, &done).as_bytes())?;
         self.write_new(SCENARIO, sweep.text.as_bytes())?;
         let manifest = Manifest { digest: Some(digest_of(&done)), ..manifest };
@@ -378,6 +384,19 @@ fn scenario_digest(text: &str) -> String {
 /// The digest over those of the points.
 fn digest_of(done: &[Done]) -> String {
     run_digest(&done.iter().map(|done| done.digest).collect::<Vec<_>>()).to_string()
+}
+
+/// The table of runs, a point a line.
+fn runs(sweep: &Sweep, of: &Manifest, done: &[Done]) -> String {
+    let keys = sweep.axes.iter().map(|axis| cell(&axis.key) + ",");
+    let mut table = format!("point,{}{}\n", keys.collect::<String>(), output::RUN_COLUMNS);
+    let Manifest { scenario, engine, swarm_sim, seed, replicates, .. } = of;
+    for Done { point, values, events, digest, .. } in done {
+        let values: String = values.iter().map(|value| cell(value) + ",").collect();
+        let run = format!("{scenario},{engine},{swarm_sim},{seed},{replicates},{events},{digest}");
+        table.push_str(&format!("{point},{values}{run}\n"));
+    }
+    table
 }
 
 /// The table of all rows.

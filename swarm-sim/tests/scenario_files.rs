@@ -227,7 +227,7 @@ fn settings_that_an_adversary_lacks_are_refused_on_their_line() {
     refused(name, "batch = 100", "batch = 1", "traffic.batch", "from 2 to 1000000");
     refused(name, "rounds = 2000", "rounds = 0", "rounds", "from 1 to 1000000");
     let many = "targets = 1000000";
-    refused_on(name, "targets = 40", many, "rounds =", "rounds x (batch + users)");
+    refused_on(name, "targets = 40", many, "rounds =", "(batch + users x partners)");
 }
 
 /// The built-in file with another adversary and parts replaced, and what is said about it.
@@ -358,4 +358,41 @@ fn unknown_name_is_answered_with_those_that_exist() {
     );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");
+}
+
+#[test]
+fn scenario_that_would_not_end_is_refused_with_what_is_allowed() {
+    let refused = |name: &str, change: &[(&str, &str)], why: &str| {
+        let changed = change.iter().fold(built_in(name).to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{name}: {from}");
+            text.replacen(from, to, 1)
+        });
+        let found = Scenario::parse("x.toml", &changed);
+        let error = found.map(|_| ()).unwrap_err().to_string();
+        let start = format!("x.toml, line {}, replicates: ", line(name, "replicates ="));
+        assert!(error.starts_with(&start) && error.contains(why), "{error}");
+    };
+    // 1 000 000 samples, each with 1000 malicious nodes and a burst.
+    let swarms =
+        [("samples = 2000", "samples = 1000000"), ("replicates = 8", "replicates = 10000")];
+    refused("swarm-size", &swarms, "expected at most ");
+    // 365 d at one request an hour are 8760 for each of 500 000 clients: 4.38e9, of which 2283 fit.
+    let paths = [("count = 500", "count = 500000"), ("replicates = 8", "replicates = 2284")];
+    refused(
+        "guards",
+        &paths,
+        "expected at most 2283 with these settings: about 4380000000 draws each",
+    );
+    let fits = built_in("guards").replacen("count = 500", "count = 500000", 1);
+    assert!(
+        Scenario::parse("x.toml", &fits.replacen("replicates = 8", "replicates = 2283", 1)).is_ok()
+    );
+    let onion = [("count = 20", "count = 1000000"), ("requests = 10", "requests = 1000000")];
+    refused("onion", &onion, "a replicate alone has about 1000000000000000 draws");
+    let disclosure = [("rounds = 2000", "rounds = 800000"), ("replicates = 8", "replicates = 200")];
+    refused(
+        "disclosure",
+        &disclosure,
+        "expected at most 100 with these settings: about 99200000000",
+    );
 }

@@ -122,6 +122,10 @@ class Run:
     curves: Mapping[str, Curve]
 
 
+# Tables with words in them: runs.csv and metrics.csv say what results.json says.
+_WORDS = ("runs.csv", "metrics.csv", "curves.csv")
+
+
 def read_run(folder: Union[str, Path]) -> Run:
     """Reads a run's results.json and its tables; ResultsError names the file and what is wrong with it."""
     folder = Path(folder)
@@ -140,8 +144,7 @@ def read_run(folder: Union[str, Path]) -> Run:
         leaves_out = tuple(found["leaves_out"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{path} is not as `run` writes it: {error!r}") from error
-    # metrics.csv says what results.json says; curves.csv has names in it.
-    files = [file for file in sorted(folder.glob("*.csv")) if file.name not in ("metrics.csv", "curves.csv")]
+    files = [file for file in sorted(folder.glob("*.csv")) if file.name not in _WORDS]
     tables = {file.stem: _table(file) for file in files}
     curves = _curves(folder / "curves.csv")
     return Run(**plain, settings=settings, leaves_out=leaves_out, metrics=metrics, tables=tables, curves=curves)

@@ -10,16 +10,18 @@ pub(crate) mod scenarios;
 pub(crate) mod sweep;
 pub(crate) mod theory;
 
+use core::ops::RangeInclusive;
 use std::num::NonZeroUsize;
 
 use clap::Args;
 use swarm_sim::compare::CompareError;
+use swarm_sim::output::counted;
 use swarm_sim::output::folder::FolderError;
 use swarm_sim::results::ResultsError;
 use swarm_sim::run::{RunConfig, RunError};
 use swarm_sim::scenario::{Scenario, ScenarioError};
 use swarm_sim::sweep::SweepError;
-use swarm_sim::theory::TheoryError;
+use swarm_sim::theory::{SAMPLES_MAX, TheoryError};
 
 use report::ReportError;
 
@@ -29,10 +31,10 @@ pub(crate) struct Which {
     #[arg(value_name = "NAME|FILE")]
     pub(crate) scenario: String,
     /// Seed of all random streams.
-    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1, allow_hyphen_values = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Replicates, instead of the scenario's number.
-    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, allow_hyphen_values = true, value_parser = replicates)]
     pub(crate) replicates: Option<u32>,
     /// Print JSON.
     #[arg(long)]
@@ -46,9 +48,48 @@ impl Which {
     }
 }
 
+/// Threads at most: more than any machine has cores, and few enough that every system starts them.
+const THREADS_MAX: u64 = 1024;
+
+/// Replicates at most, as in a scenario.
+const REPLICATES_MAX: u64 = 10_000;
+
+/// A whole number within a range.
+fn whole<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, String> {
+    let found = text.parse().ok().filter(|number| range.contains(number));
+    let (least, most) = (range.start(), range.end());
+    let wrong = || format!("expected a whole number from {least} to {most}");
+    found.and_then(|number| T::try_from(number).ok()).ok_or_else(wrong)
+}
+
 /// A number of threads.
 pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "expected a whole number from 1".to_owned())
+    Ok(NonZeroUsize::new(whole(text, 1..=THREADS_MAX)?).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// A seed.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX)
+}
+
+/// A number of replicates.
+pub(crate) fn replicates(text: &str) -> Result<u32, String> {
+    whole(text, 1..=REPLICATES_MAX)
+}
+
+/// A number of samples.
+pub(crate) fn samples(text: &str) -> Result<u64, String> {
+    whole(text, 2..=SAMPLES_MAX)
+}
+
+fn differ(count: usize) -> String {
+    let verb = if count == 1 { "differs" } else { "differ" };
+    format!("{} {verb}", counted(count as u64, "figure"))
+}
+
+fn fail(count: usize) -> String {
+    let verb = if count == 1 { "fails its" } else { "fail their" };
+    format!("{} {verb} check", counted(count as u64, "closed form"))
 }
 
 pub(crate) fn cores() -> NonZeroUsize {
@@ -77,11 +118,11 @@ pub(crate) enum CommandError {
     Parquet(#[from] swarm_sim::parquet::ParquetError),
     #[error("{what}")]
     New { what: String },
-    #[error("{count} figures differ: {names}")]
+    #[error("{}: {names}", differ(*.count))]
     Figures { count: usize, names: String, table: String },
     #[error(transparent)]
     Theory(#[from] TheoryError),
-    #[error("{count} closed forms fail their check: {names}")]
+    #[error("{}: {names}", fail(*.count))]
     Selfcheck { count: usize, names: String, table: String },
     #[error("digests differ: {digests}")]
     Differ { digests: String },

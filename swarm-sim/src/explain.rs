@@ -10,6 +10,7 @@ use core::time::Duration;
 use enjambre_protocol::swarm::{Readiness, SWARM_MAX, SWARM_MIN, majority};
 use serde::Serialize;
 
+use crate::output::counted;
 use crate::scenario::{Churn, Engine, Latency, Network, Onion, Rules, Scenario, Share, Steps};
 use crate::stats::{both_malicious, first_and_another_malicious, hypergeometric_tail};
 
@@ -143,7 +144,7 @@ fn churn_settings(churn: &Churn) -> Vec<Setting> {
         Readiness::Stated => {
             settings.push(setting("swarms.readiness", "stated"));
             settings
-                .push(setting("swarms.ready_after", format!("{} documents", churn.ready_after)));
+                .push(setting("swarms.ready_after", counted(churn.ready_after.into(), "document")));
         }
     }
     settings.extend([

@@ -34,7 +34,7 @@ enum Action {
         #[command(flatten)]
         which: Which,
         /// Threads; as many as there are cores unless set. They do not show in the results.
-        #[arg(long, allow_negative_numbers = true, value_parser = command::threads)]
+        #[arg(long, allow_hyphen_values = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
         /// Folder for results.json, metrics.csv, a table of single events, manifest.json and the page report.html;
         /// runs/NAME-SEED unless set. Results of another run that stand there are not touched.
@@ -50,7 +50,7 @@ enum Action {
         #[command(flatten)]
         which: Which,
         /// Threads; as many as there are cores unless set. They do not show in the results.
-        #[arg(long, allow_negative_numbers = true, value_parser = command::threads)]
+        #[arg(long, allow_hyphen_values = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
         /// Run a part of the points only, such as 3/16; `merge` puts parts together.
         #[arg(long, value_name = "K/N", allow_hyphen_values = true, value_parser = Shard::parse, default_value = "1/1")]
@@ -145,13 +145,13 @@ enum Action {
         #[command(flatten)]
         query: QueryArgs,
         /// Samples: paths, clients, swarms, chains: what the metric counts.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = command::samples)]
         samples: u64,
         /// Seed of all random streams.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, allow_hyphen_values = true, value_parser = command::seed)]
         seed: u64,
         /// Threads; as many as there are cores unless set. They do not show in the result.
-        #[arg(long, allow_negative_numbers = true, value_parser = command::threads)]
+        #[arg(long, allow_hyphen_values = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
     },
     /// List every metric that has a closed form, with parameters, formula, unit and source.
@@ -243,7 +243,11 @@ fn wrong_use(error: &clap::Error) -> ExitCode {
     let ends = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more");
     let sentence: Vec<&str> = lines.take_while(|line| !ends(line)).collect();
     let sentence = sentence.join(" ");
-    let sentence = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let sentence = if error.kind() == ErrorKind::InvalidUtf8 {
+        let words = std::env::args_os().filter(|word| word.to_str().is_none());
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        format!("{} is not UTF-8, which names and paths must be", words.join(", "))
+    } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let actions = Command::command();
         let actions: Vec<&str> = actions.get_subcommands().map(clap::Command::get_name).collect();
         format!("say what to do: {}", actions.join(", "))

@@ -16,6 +16,9 @@ use crate::run::RunReport;
 /// The file that tells what run a folder holds.
 pub const RESULTS: &str = "results.json";
 
+/// The table of runs: what was run, a run a line.
+pub const RUNS: &str = "runs.csv";
+
 /// The page about what a folder holds.
 pub const PAGE: &str = "report.html";
 
@@ -48,8 +51,12 @@ pub fn to_json(report: &RunReport) -> Value {
 /// The report for people.
 pub fn to_text(report: &RunReport) -> String {
     let mut text = format!(
-        "{} ({}), seed {}, {} replicates, {} events\n\n",
-        report.scenario, report.engine, report.seed, report.replicates, report.events
+        "{} ({}), seed {}, {}, {}\n\n",
+        report.scenario,
+        report.engine,
+        report.seed,
+        counted(report.replicates.into(), "replicate"),
+        counted(report.events, "event")
     );
     let width = report.metrics.iter().map(|metric| metric.name.len()).max().unwrap_or(0);
     for metric in &report.metrics {
@@ -64,7 +71,7 @@ pub fn to_text(report: &RunReport) -> String {
 
 fn figure(metric: &Metric) -> String {
     let Some(value) = metric.value else { return "nothing observed".to_owned() };
-    let mut text = format!("{} {}", number(value), metric.unit);
+    let mut text = format!("{} {}", number(value), unit_of(value, metric.unit));
     if let Some(interval) = metric.interval() {
         let _ = write!(text, "  [{}, {}]", number(interval.low), number(interval.high));
         let _ = write!(text, " over {}s", metric.independent.name());
@@ -77,6 +84,25 @@ fn figure(metric: &Metric) -> String {
         let _ = write!(text, "  expected {}", number(expected));
     }
     text
+}
+
+/// A count with the word for what is counted, which ends in `s` where there is not one.
+pub fn counted(count: u64, word: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{end}")
+}
+
+/// The unit of a value: one node, two nodes.
+pub(crate) fn unit_of(value: f64, unit: &str) -> &str {
+    let singular = match unit {
+        "bits" | "candidates" | "clients" | "documents" | "guards" | "members" | "messages"
+        | "nodes" | "packets" | "replicates" | "requests" | "rounds" | "samples" | "steps"
+        | "stops" | "swarms" | "targets" => unit.strip_suffix('s'),
+        "copies" => Some("copy"),
+        "tries" => Some("try"),
+        _ => None,
+    };
+    singular.filter(|_| value == 1.0).unwrap_or(unit)
 }
 
 /// Whole numbers whole, others with as many digits as one reads.
@@ -97,6 +123,7 @@ pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
     let json = serde_json::to_string_pretty(&to_json(report)).map_err(io::Error::other)?;
     let table = &report.table;
     let mut files = vec![
+        (RUNS.to_owned(), runs_csv(report)),
         ("metrics.csv".to_owned(), metrics_csv(&report.metrics)),
         (format!("{}.csv", table.name), table_csv(table)),
     ];
@@ -105,6 +132,15 @@ pub fn files(report: &RunReport) -> io::Result<Vec<(String, String)>> {
     }
     files.push((RESULTS.to_owned(), json + "\n"));
     Ok(files)
+}
+
+/// The columns of [`RUNS`], behind those of a sweep's point.
+pub const RUN_COLUMNS: &str = "scenario,engine,version,seed,replicates,events,digest";
+
+fn runs_csv(report: &RunReport) -> String {
+    let RunReport { scenario, engine, seed, replicates, events, digest, .. } = report;
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{RUN_COLUMNS}\n{scenario},{engine},{version},{seed},{replicates},{events},{digest}\n")
 }
 
 /// The columns of [`metric_row`].

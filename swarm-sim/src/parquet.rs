@@ -16,6 +16,7 @@ use parquet::schema::types::Type;
 
 use crate::output::folder::{Existing, FolderError, write_files};
 use crate::results::csv::cells;
+use crate::results::{Results, ResultsError, Swept};
 
 /// Why tables were not written.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,9 @@ pub enum ParquetError {
         /// Why.
         source: Inner,
     },
+    /// A table was changed, or nothing says what it was.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
     /// A file was not written.
     #[error(transparent)]
     Write(#[from] FolderError),
@@ -63,6 +67,7 @@ impl ParquetError {
     pub const fn is_refusal(&self) -> bool {
         match self {
             Self::NoTable { .. } | Self::Invalid { .. } => true,
+            Self::Results(error) => error.is_refusal(),
             Self::Write(error) => error.is_refusal(),
             _ => false,
         }
@@ -73,6 +78,7 @@ impl ParquetError {
         match self {
             Self::Read { .. } => "read",
             Self::Make { .. } => "write",
+            Self::Results(error) => error.kind(),
             Self::Write(error) => error.kind(),
             _ => "folder",
         }
@@ -88,7 +94,17 @@ enum Kind {
 }
 
 /// Columns of words, and of numbers with fractions; axes of a sweep are words too, and all others are counts.
-const WORDS: [&str; 5] = ["metric", "curve", "interval", "independent", "unit"];
+const WORDS: [&str; 9] = [
+    "metric",
+    "curve",
+    "interval",
+    "independent",
+    "unit",
+    "scenario",
+    "engine",
+    "version",
+    "digest",
+];
 const NUMBERS: [&str; 8] = [
     "value",
     "ci_low",
@@ -101,7 +117,7 @@ const NUMBERS: [&str; 8] = [
 ];
 
 /// The first columns of the simulator's tables.
-const FIRST: [&str; 4] = ["metric", "curve", "replicate", "point"];
+const FIRST: [&str; 5] = ["scenario", "metric", "curve", "replicate", "point"];
 
 /// The kinds of a table's columns; nothing for a file that is no table of the simulator.
 fn kinds(columns: &[String]) -> Option<Vec<Kind>> {
@@ -109,8 +125,9 @@ fn kinds(columns: &[String]) -> Option<Vec<Kind>> {
     if !FIRST.contains(&first.as_str()) {
         return None;
     }
-    // A sweep's axes stand between the point's number and the metric's name.
-    let axes = if first == "point" { columns.iter().position(|c| c == "metric")? } else { 0 };
+    // A sweep's axes stand between the point's number and the name of the metric or of the scenario.
+    let is_next = |column: &String| ["metric", "scenario"].contains(&column.as_str());
+    let axes = if first == "point" { columns.iter().position(is_next)? } else { 0 };
     let kind = |(at, column): (usize, &String)| match column.as_str() {
         _ if (1..axes).contains(&at) => Kind::Words,
         word if WORDS.contains(&word) => Kind::Words,
@@ -142,8 +159,22 @@ pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, P
     if written.is_empty() {
         return Err(ParquetError::NoTable { folder: folder.display().to_string() });
     }
+    checked(folder)?;
     write_files(&written, existing)?;
     Ok(written.into_iter().map(|(file, _)| file).collect())
+}
+
+/// Holds the tables against what says how they were written. A shard has no page to read, but is checked alike.
+fn checked(folder: &Path) -> Result<(), ParquetError> {
+    let read = if Swept::is_in(folder) {
+        Swept::read(folder).map(drop)
+    } else {
+        Results::read(folder).map(drop)
+    };
+    match read {
+        Err(ResultsError::Shard { .. }) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A table as a Parquet file; nothing if it is none of the simulator's.

@@ -1,7 +1,8 @@
 //! What a run or a sweep wrote, read back: for pages and comparisons.
 //!
 //! `results.json` says what was run and what was found. Tables whose first columns are `replicate` and `step` are series
-//! over time, `curves.csv` has shares of clients over time. Nothing else in a run's folder is looked at.
+//! over time, `curves.csv` has shares of clients over time. Nothing else in a run's folder is looked at, and a file that
+//! was changed since it was written is refused: `manifest.json` has the digest of each.
 
 pub(crate) mod csv;
 mod swept;
@@ -13,7 +14,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::output::RESULTS;
+use crate::output::manifest::{MANIFEST, RunManifest};
+use crate::output::{PAGE, RESULTS};
 use crate::stats::Interval;
 use crate::sweep::SweepError;
 
@@ -48,6 +50,24 @@ pub enum ResultsError {
         file: String,
         /// What is wrong, and where.
         what: String,
+    },
+    /// Nothing says what its files were.
+    #[error(
+        "{folder} holds no {MANIFEST} with the digests of its files: run the scenario again, which writes it"
+    )]
+    NoManifest {
+        /// The folder.
+        folder: String,
+    },
+    /// A file is not as it was written.
+    #[error(
+        "{file} was changed since it was written: expected {expected}; put the file back, or run the scenario again with another --out"
+    )]
+    Changed {
+        /// The file.
+        file: String,
+        /// What it should be.
+        expected: String,
     },
     /// The system refused.
     #[error("cannot read {file}: {source}")]
@@ -193,9 +213,29 @@ impl Results {
             }
             other => other.map_err(|source| cannot_read(&file, source))?,
         };
-        let mut files = tables::read(path)?;
-        files.insert(RESULTS.to_owned(), text);
-        Self::from_files(path, &files)
+        let manifest = manifest(path)?;
+        let mut files = BTreeMap::from([(RESULTS.to_owned(), text)]);
+        for name in manifest.files.keys().filter(|name| ![PAGE, RESULTS].contains(&name.as_str())) {
+            let file = path.join(name);
+            let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => changed(&file, "the table that the run wrote"),
+                _ => cannot_read(&file, error),
+            })?;
+            files.insert(name.clone(), text);
+        }
+        let read = Self::from_files(path, &files)?;
+        if let Some((name, _)) =
+            files.iter().find(|(name, text)| !manifest.wrote(name, text.as_bytes()))
+        {
+            let digest = manifest.files.get(name).map(String::as_str).unwrap_or_default();
+            let expected = format!("the digest {digest}, which {MANIFEST} has");
+            return Err(changed(&path.join(name), &expected));
+        }
+        if read.digest != manifest.digest {
+            let expected = format!("the run with digest {}, as {RESULTS} says", read.digest);
+            return Err(changed(&path.join(MANIFEST), &expected));
+        }
+        Ok(read)
     }
 
     /// Reads what a run wrote, or would write, into a folder.
@@ -231,6 +271,21 @@ impl Results {
     pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
     }
+}
+
+fn manifest(folder: &Path) -> Result<RunManifest, ResultsError> {
+    let file = folder.join(MANIFEST);
+    let none = || ResultsError::NoManifest { folder: folder.display().to_string() };
+    let bytes = std::fs::read(&file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => none(),
+        _ => cannot_read(&file, error),
+    })?;
+    let manifest = RunManifest::parse(&bytes);
+    manifest.filter(|manifest| manifest.files.contains_key(RESULTS)).ok_or_else(none)
+}
+
+fn changed(file: &Path, expected: &str) -> ResultsError {
+    ResultsError::Changed { file: file.display().to_string(), expected: expected.to_owned() }
 }
 
 fn cannot_read(file: &Path, source: io::Error) -> ResultsError {

@@ -13,6 +13,7 @@ mod mixes;
 mod paths;
 mod swarms;
 mod value;
+mod work;
 
 use core::time::Duration;
 
@@ -428,6 +429,7 @@ impl Scenario {
 
     /// Reads the text of a scenario, but for its `[sweep]`; `file` is what errors call it.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
-        file::parse(text).map_err(|fault| fault.into_error(file, text))
+        let read = file::parse(text).and_then(|scenario| work::bounded(scenario, text));
+        read.map_err(|fault| fault.into_error(file, text))
     }
 }

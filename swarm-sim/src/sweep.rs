@@ -9,7 +9,8 @@
 //! # Invariants
 //!
 //! - *Same bytes*: folder and digest are functions of scenario, seed and replicates, not of threads, shards or restarts.
-//! - *Nothing mixed*: a folder takes points of one scenario text, seed, number of replicates and program version.
+//! - *Nothing mixed*: a folder takes points of one scenario text, seed, number of replicates and program version. Each
+//!   point's file has a digest of all these and of what it says, and what was changed since is refused.
 
 pub mod folder;
 mod grid;
@@ -19,6 +20,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use grid::POINTS_MAX;
 pub use grid::{Axis, Point, Sweep};
 pub use merge::merge;
 
@@ -41,10 +43,18 @@ impl Shard {
 
     /// Reads "3/16".
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected a shard such as 3/16, from 1/16 to 16/16, found {text}");
+        let wrong = || {
+            format!(
+                "expected a shard K/N such as 3/16, N from 1 to {POINTS_MAX} and K from 1 to N, found {text}"
+            )
+        };
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
         let (number, of) = (number.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
-        if (1..=of).contains(&number) { Ok(Self { number, of }) } else { Err(wrong()) }
+        if (1..=of).contains(&number) && of <= POINTS_MAX {
+            Ok(Self { number, of })
+        } else {
+            Err(wrong())
+        }
     }
 
     /// Whether a point, counted from 0, is in it.
@@ -88,7 +98,9 @@ pub enum SweepError {
         example: &'static str,
     },
     /// A shard without points.
-    #[error("shard {shard} has none of the {points} points: use at most {points} shards")]
+    #[error(
+        "shard {shard} has none of the points: there are {points}, so use {points} or fewer shards"
+    )]
     Empty {
         /// The shard.
         shard: Shard,
@@ -113,11 +125,21 @@ pub enum SweepError {
     },
     /// A point's file is not as a sweep of this scenario leaves it.
     #[error(
-        "{path} is damaged, or of another sweep: delete it, and the same command does that point again; or give another --out"
+        "{path} is damaged, was changed, or is of another sweep: delete it, and the command that swept does that point again; or give another --out"
     )]
     Damaged {
         /// The file.
         path: String,
+    },
+    /// A file of a sweep that is done is not as it was written.
+    #[error(
+        "{file} was changed since it was written: expected {expected}; put the file back, or sweep again with another --out"
+    )]
+    Changed {
+        /// The file.
+        file: String,
+        /// What it should be.
+        expected: String,
     },
     /// The shards do not make a whole.
     #[error("{what}")]
@@ -157,9 +179,10 @@ pub fn sweep(
     }
     let _lock = folder.locked()?;
     folder.begin(sweep, config)?;
+    let manifest = Manifest::of(sweep, config);
     let mut left = Vec::new();
     for point in &mine {
-        if !folder.has(point)? {
+        if folder.done(point, &manifest)?.is_none() {
             left.push(*point);
         }
     }
@@ -171,7 +194,7 @@ pub fn sweep(
         let config = RunConfig { seed: config.seed, replicates: config.replicates, threads: inner };
         let report = run(&point.scenario, &config)
             .map_err(|source| SweepError::Run { point: point.number, source })?;
-        folder.keep(point, &report)
+        folder.keep(point, &report, &manifest)
     };
     let (next, stop, failed) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
     std::thread::scope(|scope| {

@@ -1,23 +1,17 @@
 //! The command as people and scripts use it: output, files, exit codes.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use swarm_sim::scenario::BUILT_IN;
 
-fn swarm_sim(folder: &Path, line: &str) -> Output {
-    let program = env!("CARGO_BIN_EXE_swarm-sim");
-    Command::new(program).args(line.split_whitespace()).current_dir(folder).output().unwrap()
-}
-
-/// Exit code, standard output, standard error.
-fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
-    let output = swarm_sim(folder, line);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
+use program::{command, contents, done, names, read, refused, said, small, write};
 
 #[test]
 fn commands_of_the_readme_work_from_any_folder() {
@@ -96,7 +90,7 @@ fn wrong_use_exits_2_with_one_sentence() {
         ("runn churn", "unrecognized subcommand"),
         ("run", "NAME|FILE"),
         ("run churn --seed x", "invalid value 'x'"),
-        ("run churn --replicates 0", "0 is not in"),
+        ("run churn --replicates 0", "expected a whole number from 1 to 10000"),
         ("run garlic", "one of churn, churn-deployed, deployed-or-ours, "),
         ("run bad.toml", "bad.toml, line"),
         ("explain garlic", "one of churn, churn-deployed, deployed-or-ours, "),
@@ -128,18 +122,6 @@ fn wrong_use_is_json_where_json_was_asked_for() {
     }
 }
 
-/// Names and contents of all files in a folder.
-fn contents(folder: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let read = |entry: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(entry.path()).unwrap();
-        (entry.file_name().into_string().unwrap(), text)
-    };
-    let mut all: Vec<_> = entries.map(read).collect();
-    all.sort();
-    all
-}
-
 #[test]
 fn results_go_to_a_folder_of_scenario_and_seed_unless_told_otherwise() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,9 +129,9 @@ fn results_go_to_a_folder_of_scenario_and_seed_unless_told_otherwise() {
     assert_eq!(code, Some(0));
     let end = "results in runs/onion-3\npage in runs/onion-3/report.html\n";
     assert!(out.ends_with(end), "{out}");
-    let names = contents(&folder.path().join("runs/onion-3"));
-    let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-    let expected = ["manifest.json", "metrics.csv", "report.html", "requests.csv", "results.json"];
+    let names = names(&folder.path().join("runs/onion-3"));
+    let expected =
+        ["manifest.json", "metrics.csv", "report.html", "requests.csv", "results.json", "runs.csv"];
     assert_eq!(names, expected);
     // The page is the one that `report` makes, from anywhere.
     let report = said(&folder.path().join("runs"), "report onion-3");
@@ -170,8 +152,8 @@ fn manifest_alone_differs_between_equal_runs_and_stays_when_one_is_repeated() {
     };
     run("--out a --threads 1");
     run("--out b --threads 2");
-    let differ = |(a, b): (&(String, String), &(String, String))| (a != b).then(|| a.0.clone());
-    let differing: Vec<String> = all("a").iter().zip(&all("b")).filter_map(differ).collect();
+    let (a, b) = (all("a"), all("b"));
+    let differing: Vec<&String> = a.keys().filter(|name| a[*name] != b[*name]).collect();
     assert_eq!(differing, ["manifest.json"]);
     let (a, b) = (manifest("a"), manifest("b"));
     for key in ["digest", "seed", "swarm_sim", "crates", "rust", "revision", "kind"] {
@@ -201,10 +183,7 @@ fn manifest_alone_differs_between_equal_runs_and_stays_when_one_is_repeated() {
 fn manifest_of_something_else_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let guards = BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
-    let (base, _) = guards.split_once("[sweep]").unwrap();
-    let small = base.replacen("count = 500", "count = 20", 1);
-    std::fs::write(at.join("s.toml"), format!("{small}[sweep]\n\"paths.guards\" = [1]\n")).unwrap();
+    write(at, "s.toml", &(small() + "[sweep]\n\"paths.guards\" = [1]\n"));
     assert_eq!(said(at, "sweep s.toml --replicates 1 --out a").0, Some(0));
     let names = |name: &str| std::fs::read_dir(at.join(name)).unwrap().count();
     let before = (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap());
@@ -217,7 +196,9 @@ fn manifest_of_something_else_is_not_overwritten() {
     assert!(before == (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap()));
     // A run's manifest of another run, in a folder that lost its results.
     assert_eq!(said(at, "run s.toml --replicates 1 --out b").0, Some(0));
-    for name in ["results.json", "metrics.csv", "clients.csv", "curves.csv", "report.html"] {
+    for name in
+        ["results.json", "metrics.csv", "clients.csv", "curves.csv", "report.html", "runs.csv"]
+    {
         std::fs::remove_file(at.join("b").join(name)).unwrap();
     }
     let (code, _, error) = said(at, "run s.toml --replicates 1 --seed 2 --out b");
@@ -253,11 +234,7 @@ sys.exit(child.wait())
 #[test]
 fn progress_is_shown_to_a_terminal_and_to_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let guards = BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
-    let (base, _) = guards.split_once("[sweep]").unwrap();
-    let small = base.replacen("count = 500", "count = 20", 1);
-    let text = format!("{small}[sweep]\n\"paths.guards\" = [1, 2]\n");
-    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    write(folder.path(), "s.toml", &(small() + "[sweep]\n\"paths.guards\" = [1, 2]\n"));
     for (line, part) in [
         ("run s.toml --replicates 3", " of 3 replicates, "),
         ("sweep s.toml --replicates 1", " of 2 points, "),
@@ -294,18 +271,57 @@ fn results_of_another_run_are_not_overwritten() {
 }
 
 #[test]
-fn file_that_no_run_wrote_is_not_overwritten() {
+fn folder_with_files_and_no_run_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["metrics.csv", "results.json"] {
-        let file = folder.path().join(format!("b/{name}"));
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, "mine").unwrap();
-        let (code, _, error) = said(folder.path(), "run onion --replicates 1 --out b");
-        assert_eq!(code, Some(2));
-        assert!(error.contains(&format!("b holds a {name} that is not of this run")), "{error}");
-        assert_eq!(contents(&folder.path().join("b")), [(name.to_owned(), "mine".to_owned())]);
-        std::fs::remove_file(file).unwrap();
+    let at = folder.path();
+    write(at, "s.toml", &(small() + "[sweep]\n\"paths.guards\" = [1]\n"));
+    for name in ["metrics.csv", "results.json", "report.html", "notes/mine", ".hidden"] {
+        write(at, &format!("b/{name}"), "mine");
+        let first = name.split('/').next().unwrap();
+        for line in ["run s.toml --out b", "run s.toml --overwrite --out b"] {
+            refused(at, line, &format!("b holds no run, but {first}: give another --out"));
+        }
+        refused(
+            at,
+            "sweep s.toml --out b",
+            &format!("b holds no sweep, but {first}: give another"),
+        );
+        refused(at, "merge b --out b", "b holds no sweep");
+        assert_eq!(contents(&at.join("b")), [(name.to_owned(), b"mine".to_vec())].into());
+        std::fs::remove_dir_all(at.join("b")).unwrap();
     }
+    // What a run or a sweep that was killed left is in nobody's way.
+    for (name, line) in [(".metrics.csv.part", "run"), (".manifest.json.part", "sweep")] {
+        write(at, &format!("{line}/{name}"), "ha");
+        done(at, &format!("{line} s.toml --out {line}"));
+    }
+}
+
+#[test]
+fn overwriting_replaces_what_a_run_wrote_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let again = "run onion --replicates 1 --seed 2 --overwrite --out a";
+    done(at, "run onion --replicates 1 --out a");
+    let first = contents(&at.join("a"));
+    for name in ["report.html", "metrics.csv", "results.json"] {
+        let mut text = first[name].clone();
+        text.push(b'\n');
+        std::fs::write(at.join("a").join(name), &text).unwrap();
+        let before = contents(&at.join("a"));
+        let part = format!("a holds a {name} that no run wrote, or that was changed since");
+        refused(at, again, &part);
+        refused(at, "run onion --replicates 1 --out a", "a holds a ");
+        assert!(before == contents(&at.join("a")), "{name}");
+        std::fs::write(at.join("a").join(name), &first[name]).unwrap();
+    }
+    std::fs::rename(at.join("a/manifest.json"), at.join("kept")).unwrap();
+    refused(at, again, "a holds a results.json that no run wrote");
+    std::fs::rename(at.join("kept"), at.join("a/manifest.json")).unwrap();
+    write(at, "a/notes", "mine");
+    done(at, again);
+    assert_eq!(contents(&at.join("a"))["notes"], b"mine");
+    done(at, "report a");
 }
 
 #[test]
@@ -346,8 +362,8 @@ fn nothing_is_left_where_the_results_do_not_fit() {
 #[test]
 fn reader_who_left_is_no_failure_and_a_full_disk_is_one() {
     let explain = |stdout: Stdio| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
-        command.args(["explain", "churn"]).stdout(stdout).stderr(Stdio::piped());
+        let mut command = command(Path::new("."), "explain churn");
+        command.stdout(stdout).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         drop(command);
         let output = child.wait_with_output().unwrap();
@@ -381,4 +397,93 @@ fn help_has_an_example() {
         let (code, out, _) = said(folder.path(), line);
         assert!(code == Some(0) && out.contains("Example: swarm-sim "), "{line}: {out}");
     }
+}
+
+#[test]
+fn number_out_of_range_is_refused_with_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let estimate = "estimate path-both-ends nodes=9 malicious=2 --samples";
+    for (line, range, wrong) in [
+        ("run churn --seed", "0 to 18446744073709551615", ["18446744073709551616", "-1"]),
+        ("estimate x --samples 9 --seed", "0 to 18446744073709551615", ["1e3", "-1"]),
+        ("sweep guards --threads", "1 to 1024", ["0", "1025"]),
+        ("run churn --threads", "1 to 1024", ["-2", "99999999999999999999"]),
+        ("run churn --replicates", "1 to 10000", ["0", "10001"]),
+        (estimate, "2 to 1000000000000", ["1", "1000000000001"]),
+    ] {
+        for wrong in wrong.into_iter().chain(["x", "1.5", "-x"]) {
+            let part = format!("expected a whole number from {range} (see --help)");
+            refused(folder.path(), &format!("{line} {wrong}"), &part);
+        }
+    }
+    for wrong in ["0/2", "3/2", "x", "1/10001", "-1/4", "1/"] {
+        let part = format!("such as 3/16, N from 1 to 10000 and K from 1 to N, found {wrong}");
+        refused(folder.path(), &format!("sweep guards --shard {wrong}"), &part);
+    }
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn word_that_is_not_utf8_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"caf\xe9.toml");
+    std::fs::write(folder.path().join(name), "").unwrap();
+    for line in ["run", "sweep", "explain", "verify-determinism", "run churn --seed"] {
+        let output = command(folder.path(), line).arg(name).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let expected = "swarm-sim: caf\u{fffd}.toml is not UTF-8, which names and paths must be (see --help)\n";
+        assert_eq!((output.status.code(), error.as_str()), (Some(2), expected), "{line}");
+    }
+}
+
+#[test]
+fn scenario_of_random_bytes_is_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let not_text = "expected a scenario as UTF-8 text, which this line is not";
+    for (bytes, start) in [
+        (&b"\xff\x00\x1b[31m"[..], format!("line 1: {not_text}")),
+        (b"version = 1\nengine = \"churn\"\nname = \"\xc3\x28\"\n", format!("line 3: {not_text}")),
+        (b"# \xe2\x82\xac\n\n\xe2\x82", format!("line 3: {not_text}")),
+        (b"version = 1\n\x1b[31m\x00 = 2\n", "line 2, ".to_owned()),
+        (b"\x00\x01\x02", "line 1".to_owned()),
+    ] {
+        std::fs::write(at.join("x.toml"), bytes).unwrap();
+        std::fs::write(at.join("y.toml"), "include = \"x.toml\"\n").unwrap();
+        for line in ["run x.toml", "sweep x.toml", "explain x.toml", "run y.toml"] {
+            let error = refused(at, line, &format!("x.toml, {start}"));
+            assert!(!error.trim_end().contains(char::is_control), "{error:?}");
+        }
+    }
+    assert_eq!(names(at), ["x.toml", "y.toml"]);
+}
+
+#[test]
+fn one_of_a_kind_is_not_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "s.toml", &(small() + "[sweep]\n\"paths.guards\" = [1]\n"));
+    write(at, "one.toml", &small().replace("replicates = 2", "replicates = 1"));
+    let (mut all, estimate) = (String::new(), "estimate path-both-ends nodes=9 malicious=2");
+    for line in [
+        "run s.toml --replicates 1 --out a",
+        "run churn --replicates 1 --out b",
+        "sweep s.toml --replicates 1 --out c",
+        "report c",
+        "explain one.toml",
+        "verify-determinism s.toml --replicates 1",
+        &format!("{estimate} --samples 2"),
+    ] {
+        all += &done(at, line);
+    }
+    for page in ["a/report.html", "b/report.html", "c/report.html"] {
+        all += &read(at, page);
+    }
+    for part in ["1 replicate, ", "1 point over ", "1 replicate each", "1 point in", "1 thread: "] {
+        assert!(all.contains(part), "{part}");
+    }
+    let words: Vec<&str> = all.split([' ', '>', '<', '\n', '(']).collect();
+    let counted = words.windows(2).filter(|pair| pair[0] == "1" && pair[1].ends_with('s'));
+    let plural: Vec<_> = counted.filter(|pair| !["ms", "s", "is"].contains(&pair[1])).collect();
+    assert_eq!(plural, [[""; 2]; 0]);
 }

@@ -1,26 +1,12 @@
 //! Scenarios that include others, and new ones.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::process::Command;
+mod program;
 
 use swarm_sim::scenario::{BUILT_IN, Scenario};
 use swarm_sim::sweep::Sweep;
 
-fn write(folder: &Path, name: &str, text: &str) -> String {
-    let file = folder.join(name);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, text).unwrap();
-    file.display().to_string()
-}
-
-/// Exit code, standard output, standard error.
-fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
-    let program = env!("CARGO_BIN_EXE_swarm-sim");
-    let output = Command::new(program).args(line.split(' ')).current_dir(folder).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
+use program::{built_in, said, write};
 
 #[test]
 fn what_a_file_does_not_say_comes_from_the_one_that_it_includes() {
@@ -33,7 +19,7 @@ fn what_a_file_does_not_say_comes_from_the_one_that_it_includes() {
         "include = \"lib/base.toml\"\nname = \"mine\"\n[adversary]\nshare = \"7 %\"\n\n[sweep]\n\"paths.guards\" = [1, 2]\n",
     );
     // The same as one text.
-    let base = BUILT_IN.iter().find(|b| b.name == "guard-life").unwrap().text;
+    let base = built_in("guard-life");
     let one = [
         ("name = \"guard-life\"", "name = \"mine\""),
         ("nodes = 400", "nodes = 90"),
@@ -63,7 +49,7 @@ fn errors_name_the_file_in_which_the_key_stands() {
         assert!(error.starts_with(&start) && error.contains(part), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     };
-    let quickstart = BUILT_IN.iter().find(|b| b.name == "quickstart").unwrap().text;
+    let quickstart = built_in("quickstart");
     let line = |part: &str| {
         let line = quickstart.lines().position(|line| line.starts_with(part)).unwrap();
         format!("base.toml, line {}, ", line + 1)

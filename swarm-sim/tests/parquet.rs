@@ -2,23 +2,15 @@
 #![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 
-fn said(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
-    command.args(line.split_whitespace()).current_dir(folder).output().unwrap()
-}
-
-fn done(folder: &Path, line: &str) -> String {
-    let output = said(folder, line);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use program::{done, read, refused, write};
 
 /// A field as a CSV file has it, with a letter for its type.
 fn cell(field: &Field) -> (char, String) {
@@ -65,12 +57,21 @@ fn every_table_of_runs_and_sweeps_is_there_with_types_that_follow_from_names() {
     std::fs::write(folder.join("small.toml"), SMALL).unwrap();
     done(folder, "sweep small.toml --out sweep");
     let out = done(folder, "parquet run sweep");
-    assert_eq!(out.lines().count(), 4, "{out}");
+    assert_eq!(out.lines().count(), 6, "{out}");
     let metrics = types(&folder.join("run"), "metrics");
     let kind = |name: &str| metrics.iter().find(|(column, _)| column == name).unwrap().1.as_str();
     assert_eq!((kind("metric"), kind("samples"), kind("value")), ("w", "c", "n"));
     assert!(types(&folder.join("run"), "clients").iter().all(|(_, kind)| kind == "c"));
     types(&folder.join("run"), "curves");
+    let kinds = |table: &[(String, String)]| -> String {
+        table.iter().map(|(_, kind)| kind.as_str()).collect()
+    };
+    // scenario, engine, version, seed, replicates, events, digest; behind point and axis for a sweep.
+    assert_eq!(kinds(&types(&folder.join("run"), "runs")), "wwwcccw");
+    assert_eq!(kinds(&types(&folder.join("sweep"), "runs")), "cwwwwcccw");
+    assert_eq!(read(folder, "sweep/runs.csv").lines().count(), 3);
+    let digest = read(folder, "run/runs.csv").trim_end().rsplit(',').next().unwrap().to_owned();
+    assert!(read(folder, "run/results.json").contains(&format!("\"digest\": \"{digest}\"")));
     let swept = types(&folder.join("sweep"), "sweep");
     assert_eq!(
         swept[..2],
@@ -98,26 +99,44 @@ fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
     let folder = folder.path();
     std::fs::create_dir(folder.join("empty")).unwrap();
     std::fs::write(folder.join("empty/other.csv"), "a,b\n1,2\n").unwrap();
-    let refused = |line: &str, part: &str| {
-        let output = said(folder, line);
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(part) && error.lines().count() == 1, "{error}");
-    };
-    refused("parquet empty", "holds no table of a run or a sweep");
+    refused(folder, "parquet empty", "holds no table of a run or a sweep");
     done(folder, "run churn --replicates 1 --out run");
     done(folder, "parquet run");
     done(folder, "parquet run");
     std::fs::write(folder.join("run/steps.parquet"), "mine").unwrap();
     std::fs::remove_file(folder.join("run/metrics.parquet")).unwrap();
-    refused("parquet run", "steps.parquet has other contents");
+    refused(folder, "parquet run", "steps.parquet has other contents");
     assert!(!folder.join("run/metrics.parquet").exists());
     done(folder, "parquet run --overwrite");
     let metrics = std::fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
     std::fs::write(folder.join("run/metrics.csv"), metrics.replacen(",none,", ",x,none,", 1))
         .unwrap();
-    refused("parquet run --overwrite", "expected 11 cells");
+    refused(folder, "parquet run --overwrite", "expected 11 cells");
     let broken = metrics.lines().next().unwrap().to_owned() + "\nm,word,,,none,none,u,1,,,\n";
     std::fs::write(folder.join("run/metrics.csv"), broken).unwrap();
-    refused("parquet run --overwrite", "line 2: value is no number");
+    refused(folder, "parquet run --overwrite", "line 2: value is no number");
+}
+
+#[test]
+fn table_that_was_changed_is_not_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 1 --out run");
+    write(folder, "small.toml", SMALL);
+    done(folder, "sweep small.toml --out sweep");
+    done(folder, "sweep small.toml --shard 1/2 --out shard");
+    done(folder, "parquet shard");
+    for name in ["run/runs.csv", "run/metrics.csv", "sweep/runs.csv", "sweep/sweep.csv"] {
+        let text = read(folder, name);
+        let (header, second) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
+        // The seed, or the samples: counts either way.
+        let at = header.split(',').position(|name| ["seed", "samples"].contains(&name)).unwrap();
+        let mut cells: Vec<String> = second.split(',').map(str::to_owned).collect();
+        cells[at].push('7');
+        write(folder, name, &text.replacen(second, &cells.join(","), 1));
+        let place = name.split('/').next().unwrap();
+        refused(folder, &format!("parquet {place}"), &format!("{name} was changed since it was"));
+        assert!(!program::names(&folder.join(place)).iter().any(|n| n.ends_with(".parquet")));
+        write(folder, name, &text);
+    }
 }

@@ -1,19 +1,18 @@
 //! The Python reader and its notebook, on a real run, with Python 3 and its standard library.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::process::Command;
+
+use program::{built_in, done, write};
 
 #[test]
 fn python_reads_what_a_run_wrote_and_the_notebook_draws_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let made = |line: &str, out: &str| {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
-        program.args(line.split_whitespace()).arg("--out").arg(path(out));
-        assert!(program.current_dir(folder.path()).output().unwrap().status.success(), "{line}");
-    };
-    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
-    std::fs::write(path("s.toml"), guards.replacen("count = 500", "count = 30", 1)).unwrap();
+    let made = |line: &str, out: &str| done(folder.path(), &format!("{line} --out {out}"));
+    write(folder.path(), "s.toml", &built_in("guards").replacen("count = 500", "count = 30", 1));
     made("run churn --replicates 2", "run");
     made("run s.toml --replicates 2", "curves");
     made("sweep s.toml --replicates 2", "sweep");

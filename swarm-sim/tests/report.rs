@@ -1,29 +1,13 @@
 //! Pages about runs, and runs beside each other, as people and scripts get them.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// Exit code, standard output, standard error.
-fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
-    let program = env!("CARGO_BIN_EXE_swarm-sim");
-    let command = Command::new(program).args(line.split_whitespace()).current_dir(folder).output();
-    let output = command.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-fn done(folder: &Path, line: &str) -> String {
-    let (code, out, error) = said(folder, line);
-    assert_eq!((code, error.as_str()), (Some(0), ""), "swarm-sim {line}");
-    out
-}
-
-fn read(folder: &Path, name: &str) -> String {
-    std::fs::read_to_string(folder.join(name)).unwrap()
-}
+use program::{done, read, refused, reseal, said, write};
 
 /// A built-in scenario with another text at one place, as a file.
 fn changed(folder: &Path, name: &str, from: &str, to: &str, file: &str) {
@@ -38,7 +22,8 @@ fn edit(folder: &Path, run: &str, change: impl Fn(&mut Value)) {
     let file = format!("{run}/results.json");
     let mut results: Value = serde_json::from_str(&read(folder, &file)).unwrap();
     change(&mut results);
-    std::fs::write(folder.join(file), results.to_string()).unwrap();
+    write(folder, &file, &results.to_string());
+    reseal(folder, run);
 }
 
 /// Names of a page's elements in their order, `/` before those that close; checks that they nest, and gives all
@@ -235,6 +220,7 @@ fn whatever_a_file_says_stays_text() {
     });
     let steps = read(folder, "a/steps.csv").replacen("nodes", "<b>\"", 1);
     std::fs::write(folder.join("a/steps.csv"), steps).unwrap();
+    reseal(folder, "a");
     done(folder, "report a --out hostile.html");
     let page = read(folder, "hostile.html");
     let (mut plain, _) = elements(&read(folder, "plain.html"));
@@ -377,4 +363,47 @@ fn runs_that_cannot_be_compared_are_refused_with_the_reason() {
         assert!(error.starts_with("swarm-sim: ") && error.contains(part), "{line}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn run_that_was_changed_after_it_was_written_is_refused_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 2 --out a");
+    done(folder, "run churn --replicates 2 --out b");
+    let page = read(folder, "a/report.html");
+    let lines =
+        ["report a --overwrite", "report a b --out page.html", "compare a b", "compare b a"];
+    let all_refused = |part: &str| lines.iter().for_each(|line| drop(refused(folder, line, part)));
+    // One digit of a figure, of a cell and of the digest: all are as the program writes them.
+    for (file, key) in [
+        ("results.json", "\"value\": "),
+        ("results.json", "\"digest\": \""),
+        ("steps.csv", "\n0,"),
+        ("metrics.csv", "replicates_high\n"),
+    ] {
+        let name = format!("a/{file}");
+        let text = read(folder, &name);
+        let at = text.find(key).unwrap_or_else(|| panic!("{name} has no {key:?}")) + key.len();
+        let digit = if &text[at..=at] == "1" { "2" } else { "1" };
+        write(folder, &name, &format!("{}{digit}{}", &text[..at], &text[at + 1..]));
+        all_refused(&format!("{name} was changed since it was written: expected the digest "));
+        write(folder, &name, &text);
+    }
+    let manifest = read(folder, "a/manifest.json");
+    let results: Value = serde_json::from_str(&read(folder, "a/results.json")).unwrap();
+    let digest = results["digest"].as_str().unwrap();
+    write(folder, "a/manifest.json", &manifest.replacen(digest, &"0".repeat(64), 1));
+    all_refused("a/manifest.json was changed since it was written: expected the run with digest ");
+    std::fs::remove_file(folder.join("a/manifest.json")).unwrap();
+    all_refused("a holds no manifest.json with the digests of its files: run the scenario again");
+    done(folder, "run churn --replicates 2 --out a");
+    std::fs::remove_file(folder.join("a/steps.csv")).unwrap();
+    all_refused("a/steps.csv was changed since it was written: expected the table");
+    assert!(page == read(folder, "a/report.html") && !folder.join("page.html").exists());
+    // A table that the run did not write is none of its tables.
+    done(folder, "run churn --replicates 2 --out a");
+    write(folder, "a/mine.csv", "replicate,step,mine\n0,1,2\n");
+    done(folder, "report a");
+    done(folder, "compare a b");
 }

@@ -1,54 +1,30 @@
 //! Pages about sweeps, curves over time, and every drawing as a file with its numbers.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// Exit code, standard output, standard error.
-fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
-    let program = env!("CARGO_BIN_EXE_swarm-sim");
-    let command = Command::new(program).args(line.split_whitespace()).current_dir(folder).output();
-    let output = command.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-#[track_caller]
-fn done(folder: &Path, line: &str) -> String {
-    let (code, out, error) = said(folder, line);
-    assert_eq!((code, error.as_str()), (Some(0), ""), "swarm-sim {line}");
-    out
-}
-
-#[track_caller]
-fn refused(folder: &Path, line: &str, part: &str) {
-    let (code, out, error) = said(folder, line);
-    assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {error}");
-    assert!(error.contains(part) && error.lines().count() == 1, "{line}: {error}");
-}
-
-fn read(folder: &Path, name: &str) -> String {
-    std::fs::read_to_string(folder.join(name)).unwrap()
-}
+use program::{done, names, read, refused, small, write};
 
 /// A small scenario of the paths engine with this grid.
 fn file(folder: &Path, grid: &str) {
-    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
-    let (base, _) = guards.split_once("[sweep]").unwrap();
-    let small = base.replacen("count = 500", "count = 30", 1);
-    std::fs::write(folder.join("s.toml"), format!("{small}[sweep]\n{grid}\n")).unwrap();
+    write(
+        folder,
+        "s.toml",
+        &format!(
+            "{}[sweep]
+{grid}
+",
+            small()
+        ),
+    );
 }
 
 const GRID: &str = "\"adversary.share\" = [\"5 %\", \"10 %\", \"20 %\"]\n\"paths.guards\" = [1, 3]";
-
-/// Names in a folder.
-fn names(folder: &Path) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-    entries.map(|name| name.into_string().unwrap()).collect()
-}
 
 /// Cells of a CSV file whose cells have no commas.
 fn rows(text: &str) -> Vec<Vec<String>> {
@@ -84,10 +60,11 @@ fn page_about_a_sweep_draws_every_figure_over_the_axis_with_theory_beside_it() {
         assert!(page.contains(&format!("rows with metric {name}: columns value, ")), "{name}");
         let svg = read(at, &format!("plots/{name}.svg"));
         assert_eq!(svg.matches("<polyline").count(), 2, "{name}");
-        let expected = of.iter().filter(|row| !row[11].is_empty()).count();
-        // One more says what they are.
-        let hollow = expected + usize::from(expected > 0);
-        assert_eq!(svg.matches("class=\"hollow\"").count(), hollow, "{name}");
+        // One stroke for both lines where theory says the same of them; one more says what they are.
+        let known = of.iter().filter(|row| !row[11].is_empty());
+        let strokes: BTreeSet<_> = known.map(|row| (&row[1], &row[11])).collect();
+        let strokes = strokes.len() + usize::from(!strokes.is_empty());
+        assert_eq!(svg.matches("class=\"expected\"").count(), strokes, "{name}");
         // The filled ones: one for each row, and one for each line in the legend.
         assert_eq!(svg.matches("class=\"dot\"").count(), of.len() + 2, "{name}");
         assert!(svg.contains(">paths.guards 1</text>") && svg.contains(">paths.guards 3</text>"));

@@ -1,11 +1,15 @@
 //! Scenario files that must be refused, with the line and the key.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use swarm_sim::scenario::{BUILT_IN, Scenario};
+
+use program::built_in;
 
 /// The built-in file `name` with `from` replaced, and what is said about it.
 fn refusal(name: &str, from: &str, to: &str) -> String {
-    let text = BUILT_IN.iter().find(|built_in| built_in.name == name).map(|b| b.text).unwrap();
+    let text = built_in(name);
     assert!(text.contains(from), "{name} has no {from:?}");
     let changed = text.replacen(from, to, 1);
     let error = Scenario::parse("x.toml", &changed).map(|_| ()).unwrap_err().to_string();
@@ -15,7 +19,7 @@ fn refusal(name: &str, from: &str, to: &str) -> String {
 
 /// The line of `name`'s file on which `part` stands first.
 fn line(name: &str, part: &str) -> usize {
-    let text = BUILT_IN.iter().find(|built_in| built_in.name == name).map(|b| b.text).unwrap();
+    let text = built_in(name);
     text.split(part).next().unwrap().matches('\n').count() + 1
 }
 
@@ -131,7 +135,7 @@ fn settings_of_another_selection_are_refused() {
     refused_on("guards", guards, "selection = \"deployed\"", "selection", "without a set life");
     let deployed = |more: &str| format!("\"deployed\"\n{more}");
     let once = deployed("restart = \"1 ms\"");
-    let text = BUILT_IN.iter().find(|b| b.name == "paths").unwrap().text;
+    let text = built_in("paths");
     let text = text.replacen("weights =", "# weights =", 1).replacen("\"machine\"", &once, 1);
     let error = Scenario::parse("x.toml", &text).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("paths.restart: ") && error.contains("x clients"), "{error}");
@@ -223,13 +227,13 @@ fn settings_that_an_adversary_lacks_are_refused_on_their_line() {
     refused(name, "batch = 100", "batch = 1", "traffic.batch", "from 2 to 1000000");
     refused(name, "rounds = 2000", "rounds = 0", "rounds", "from 1 to 1000000");
     let many = "targets = 1000000";
-    refused_on(name, "targets = 40", many, "rounds =", "rounds x (batch + users)");
+    refused_on(name, "targets = 40", many, "rounds =", "(batch + users x partners)");
 }
 
 /// The built-in file with another adversary and parts replaced, and what is said about it.
 #[track_caller]
 fn adversary_refused(adversary: &str, change: &[(&str, &str)], blamed: &str, why: &str) {
-    let text = BUILT_IN.iter().find(|b| b.name == "disclosure").unwrap().text;
+    let text = built_in("disclosure");
     let text = text.split("[adversary]").next().unwrap().replace("partners = 3", "partners = 1");
     let mut text = format!("{text}[adversary]\n{adversary}\n");
     for (from, to) in change {
@@ -291,7 +295,7 @@ fn settings_of_mixes_that_do_not_go_together_are_refused_on_their_line() {
         refused_on(mixes, from, to, blamed, why);
     };
     // A cascade, and who sees all departures: said by whichever key is there.
-    let text = BUILT_IN.iter().find(|b| b.name == mixes).unwrap().text;
+    let text = built_in(mixes);
     let both = &text[text.find("hops =").unwrap()..text.find("[arrivals]").unwrap()];
     for view in ["departures", "times"] {
         let to = format!("hops = 2\nview = \"{view}\"\n");
@@ -320,7 +324,7 @@ fn settings_of_mixes_that_do_not_go_together_are_refused_on_their_line() {
 /// As `refused`, where another line than the changed one is to blame.
 fn refused_on(name: &str, from: &str, to: &str, blamed: &str, why: &str) {
     let error = refusal(name, from, to);
-    let text = BUILT_IN.iter().find(|b| b.name == name).unwrap().text.replacen(from, to, 1);
+    let text = built_in(name).replacen(from, to, 1);
     let line = text[..text.find(blamed).unwrap()].matches('\n').count() + 1;
     assert!(error.starts_with(&format!("x.toml, line {line}, ")) && error.contains(why), "{error}");
 }
@@ -354,4 +358,41 @@ fn unknown_name_is_answered_with_those_that_exist() {
     );
     let error = Scenario::load("nowhere/garlic.toml").map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read nowhere/garlic.toml: "), "{error}");
+}
+
+#[test]
+fn scenario_that_would_not_end_is_refused_with_what_is_allowed() {
+    let refused = |name: &str, change: &[(&str, &str)], why: &str| {
+        let changed = change.iter().fold(built_in(name).to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{name}: {from}");
+            text.replacen(from, to, 1)
+        });
+        let found = Scenario::parse("x.toml", &changed);
+        let error = found.map(|_| ()).unwrap_err().to_string();
+        let start = format!("x.toml, line {}, replicates: ", line(name, "replicates ="));
+        assert!(error.starts_with(&start) && error.contains(why), "{error}");
+    };
+    // 1 000 000 samples, each with 1000 malicious nodes and a burst.
+    let swarms =
+        [("samples = 2000", "samples = 1000000"), ("replicates = 8", "replicates = 10000")];
+    refused("swarm-size", &swarms, "expected at most ");
+    // 365 d at one request an hour are 8760 for each of 500 000 clients: 4.38e9, of which 2283 fit.
+    let paths = [("count = 500", "count = 500000"), ("replicates = 8", "replicates = 2284")];
+    refused(
+        "guards",
+        &paths,
+        "expected at most 2283 with these settings: about 4380000000 draws each",
+    );
+    let fits = built_in("guards").replacen("count = 500", "count = 500000", 1);
+    assert!(
+        Scenario::parse("x.toml", &fits.replacen("replicates = 8", "replicates = 2283", 1)).is_ok()
+    );
+    let onion = [("count = 20", "count = 1000000"), ("requests = 10", "requests = 1000000")];
+    refused("onion", &onion, "a replicate alone has about 1000000000000000 draws");
+    let disclosure = [("rounds = 2000", "rounds = 800000"), ("replicates = 8", "replicates = 200")];
+    refused(
+        "disclosure",
+        &disclosure,
+        "expected at most 100 with these settings: about 99200000000",
+    );
 }

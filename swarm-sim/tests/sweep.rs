@@ -1,67 +1,22 @@
 //! Sweeps: the same bytes however they were run, and refusals that say what to do.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+mod program;
+
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
+
+use program::{command, contents, done, refused, small, write};
 
 const GRID: &str =
     "\n[sweep]\n\"adversary.share\" = [\"5 %\", \"20 %\"]\n\"paths.guards\" = [1, 2, 3]\n";
 
 /// A small scenario of the paths engine with this grid.
 fn file(folder: &Path, grid: &str) {
-    let guards = swarm_sim::scenario::BUILT_IN.iter().find(|b| b.name == "guards").unwrap().text;
-    let (base, _) = guards.split_once("[sweep]").unwrap_or((guards, ""));
-    let small = base.replacen("count = 500", "count = 30", 1).replacen(
-        "replicates = 8",
-        "replicates = 2",
-        1,
-    );
-    std::fs::write(folder.join("s.toml"), small + grid).unwrap();
-}
-
-fn command(folder: &Path, line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-sim"));
-    command.args(line.split_whitespace()).current_dir(folder);
-    command
-}
-
-/// Exit code, standard output, standard error.
-fn said(folder: &Path, line: &str) -> (Option<i32>, String, String) {
-    let output = command(folder, line).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-#[track_caller]
-fn done(folder: &Path, line: &str) -> String {
-    let (code, out, error) = said(folder, line);
-    assert_eq!((code, error.as_str()), (Some(0), ""), "{line}");
-    out
-}
-
-#[track_caller]
-fn refused(folder: &Path, line: &str, part: &str) {
-    let (code, out, error) = said(folder, line);
-    assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {error}");
-    assert!(error.contains(part) && error.lines().count() == 1, "{line}: {error}");
-}
-
-/// All files of a folder and of the folders in it, with their bytes.
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
-        let name = entry.file_name().into_string().unwrap();
-        if entry.path().is_dir() {
-            let inner = contents(&entry.path()).into_iter();
-            all.extend(inner.map(|(of, bytes)| (format!("{name}/{of}"), bytes)));
-        } else {
-            all.insert(name, std::fs::read(entry.path()).unwrap());
-        }
-    }
-    all
+    write(folder, "s.toml", &(small() + grid));
 }
 
 #[test]
@@ -111,13 +66,11 @@ fn sweep_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
     child.wait().unwrap();
     assert!(!at.join("killed/sweep.csv").exists(), "it was not killed in time");
     refused(at, "merge killed --out x", "was stopped: run it again");
-    // A point that is done is not run again: this one would be given away by its rows.
-    let mark = std::fs::read_to_string(&third).unwrap().replace("requests,", "marked,");
-    std::fs::write(&third, &mark).unwrap();
+    // A point that is done is not run again: its file would be another.
+    let file = |path: &Path| std::fs::metadata(path).unwrap().ino();
+    let before = file(&third);
     done(at, "sweep s.toml --threads 2 --out killed");
-    assert_eq!(std::fs::read_to_string(&third).unwrap(), mark);
-    std::fs::write(&third, mark.replace("marked,", "requests,")).unwrap();
-    done(at, "sweep s.toml --threads 2 --out killed");
+    assert_eq!(file(&third), before);
     done(at, "sweep s.toml --threads 2 --out whole");
     assert!(contents(&at.join("killed")) == contents(&at.join("whole")));
 }
@@ -174,13 +127,17 @@ fn folders_and_shards_that_do_not_fit_are_refused_and_left_alone() {
     let at = folder.path();
     file(at, GRID);
     for (shard, part) in [
-        ("0/2", "from 1/16 to 16/16".to_owned()),
-        ("3/2", "expected a shard such as 3/16".to_owned()),
-        ("x", "expected a shard such as 3/16".to_owned()),
+        ("0/2", "N from 1 to 10000".to_owned()),
+        ("3/2", "expected a shard K/N such as 3/16".to_owned()),
+        ("x", "expected a shard K/N such as 3/16".to_owned()),
     ] {
         refused(at, &format!("sweep s.toml --shard {shard}"), &part);
     }
-    refused(at, "sweep s.toml --shard 7/7", "has none of the 6 points");
+    refused(
+        at,
+        "sweep s.toml --shard 7/7",
+        "has none of the points: there are 6, so use 6 or fewer shards",
+    );
     done(at, "sweep s.toml --shard 1/2 --out a");
     let before = contents(&at.join("a"));
     refused(at, "sweep s.toml --shard 2/2 --out a", "another shard: 1/2, not 2/2");
@@ -199,11 +156,11 @@ fn folders_and_shards_that_do_not_fit_are_refused_and_left_alone() {
     assert!(before == contents(&at.join("a")) && !at.join("b").exists());
     std::fs::create_dir(at.join("mine")).unwrap();
     std::fs::write(at.join("mine/notes"), "").unwrap();
-    refused(at, "sweep s.toml --out mine", "holds files that no sweep wrote");
+    refused(at, "sweep s.toml --out mine", "mine holds no sweep, but notes: give another --out");
     refused(at, "sweep s.toml --out s.toml", "is a file, not a folder");
     refused(at, "merge other other --out b", "other is given twice");
     refused(at, "merge other ./other --out b", "./other is given twice");
-    refused(at, "sweep s.toml --shard -1/4", "expected a shard such as 3/16");
+    refused(at, "sweep s.toml --shard -1/4", "expected a shard K/N such as 3/16");
 }
 
 #[test]
@@ -219,7 +176,7 @@ fn damaged_point_is_named_and_done_again_once_it_is_deleted() {
     refused(
         at,
         "sweep s.toml --out a",
-        "a/points/00002.json is damaged, or of another sweep: delete it",
+        "a/points/00002.json is damaged, was changed, or is of another sweep: delete it",
     );
     std::fs::remove_file(&point).unwrap();
     done(at, "sweep s.toml --out a");
@@ -235,7 +192,72 @@ fn second_sweep_into_a_folder_is_told_of_the_first() {
     let first = std::fs::File::open(at.join("a")).unwrap();
     first.lock().unwrap();
     refused(at, "sweep s.toml --out a", "a is being written to by another sweep");
-    assert_eq!(std::fs::read_dir(at.join("a")).unwrap().count(), 0);
+    assert_eq!(contents(&at.join("a")).len(), 0);
     drop(first);
     done(at, "sweep s.toml --out a");
+}
+
+#[test]
+fn sweep_that_was_changed_after_it_was_written_is_refused_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    file(at, GRID);
+    done(at, "sweep s.toml --out a");
+    for shard in [1, 2] {
+        done(at, &format!("sweep s.toml --shard {shard}/2 --out s{shard}"));
+    }
+    let before = contents(at);
+    let changed = |name: &str, from: &str, to: &str| {
+        let text = String::from_utf8(before[name].clone()).unwrap();
+        assert!(text.contains(from), "{name}: {from}");
+        write(at, name, &text.replacen(from, to, 1));
+    };
+    let restored = |name: &str| std::fs::write(at.join(name), &before[name]).unwrap();
+    let point = "points/00002.json is damaged, was changed, or is of another sweep";
+    let seed = ("\"seed\": 1", "\"seed\": 2");
+    for (file, from, to, part) in [
+        ("points/00002.json", "requests,", "requests,1", point),
+        ("points/00002.json", "\"events\": ", "\"events\": 1", point),
+        ("points/00002.json", "5 %", "6 %", point),
+        ("manifest.json", seed.0, seed.1, "is damaged, was changed, or is of another sweep"),
+        ("manifest.json", "\"points\": 6", "\"points\": 7", "expected what scenario.toml says"),
+        ("scenario.toml", "count = 30", "count = 31", "expected the text with digest "),
+    ] {
+        for (folder, line) in [("a", "report a"), ("s1", "merge s1 s2 --out m")] {
+            let name = format!("{folder}/{file}");
+            changed(&name, from, to);
+            refused(at, line, part);
+            restored(&name);
+        }
+    }
+    changed("a/runs.csv", ",paths,", ",paths,1");
+    refused(at, "report a", "a/runs.csv was changed since it was written: expected what the files");
+    restored("a/runs.csv");
+    changed("a/sweep.csv", ",requests,", ",requests,1");
+    refused(
+        at,
+        "report a",
+        "a/sweep.csv was changed since it was written: expected what the files",
+    );
+    refused(at, "sweep s.toml --out a", "a holds a sweep.csv that is not of this sweep");
+    restored("a/sweep.csv");
+    // A point of another seed is not taken for one of this sweep's, nor is its digest.
+    done(at, "sweep s.toml --seed 2 --out other");
+    std::fs::copy(at.join("other/points/00002.json"), at.join("a/points/00002.json")).unwrap();
+    refused(at, "report a", point);
+    refused(at, "sweep s.toml --out a", point);
+    restored("a/points/00002.json");
+    let digest = |bytes: &[u8]| {
+        let manifest: Value = serde_json::from_slice(bytes).unwrap();
+        manifest["digest"].as_str().unwrap().to_owned()
+    };
+    let other = digest(&std::fs::read(at.join("other/manifest.json")).unwrap());
+    changed("a/manifest.json", &digest(&before["a/manifest.json"]), &other);
+    refused(at, "report a", "a/manifest.json was changed since it was written");
+    restored("a/manifest.json");
+    std::fs::remove_dir_all(at.join("other")).unwrap();
+    write(at, "a/report.html", "mine");
+    refused(at, "sweep s.toml --out a", "a holds a report.html that is not of this sweep");
+    restored("a/report.html");
+    assert!(contents(at) == before, "something was written");
 }

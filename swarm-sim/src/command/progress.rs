@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use swarm_sim::output::counted;
 
 /// How often the line is drawn anew while nothing is done.
 const TICK: Duration = Duration::from_millis(500);
@@ -12,9 +13,13 @@ const TICK: Duration = Duration::from_millis(500);
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// So many of what is counted.
+    /// So many of what is counted, by its word for one.
     pub(crate) fn new(of: u64, what: &str, json: bool) -> Self {
-        Self::drawn(Some(of), &format!("{{bar:30}} {{pos}} of {{len}} {what}, {{eta}} left"), json)
+        Self::drawn(
+            Some(of),
+            &format!("{{bar:30}} {{pos}} of {}, {{eta}} left", counted(of, what)),
+            json,
+        )
     }
 
     /// What cannot be counted, with the seconds that it takes.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use swarm_sim::html::{self, Page};
-use swarm_sim::output::PAGE;
 use swarm_sim::output::folder::{Existing, write_files};
+use swarm_sim::output::{PAGE, counted};
 use swarm_sim::results::{Results, ResultsError, Swept};
 
 use super::CommandError;
@@ -94,12 +94,15 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
         }
         return Ok(format!("{line}\n"));
     }
-    let word = if count == 1 { word } else { words.as_str() };
     let drawn = asked.plots.map(|folder| {
         let (count, folder) = (page.plots.len(), folder.display().to_string());
-        format!("{count} plots in {folder}\n")
+        format!("{} in {folder}\n", counted(count as u64, "plot"))
     });
-    Ok(format!("page about {count} {word} in {out}\n{}", drawn.unwrap_or_default()))
+    Ok(format!(
+        "page about {} in {out}\n{}",
+        counted(count as u64, word),
+        drawn.unwrap_or_default()
+    ))
 }
 
 fn plots(folder: &Path, page: &Page) -> Vec<(PathBuf, String)> {

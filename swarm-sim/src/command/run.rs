@@ -8,7 +8,7 @@ use serde_json::json;
 use swarm_sim::html;
 use swarm_sim::output::folder::{Existing, Folder};
 use swarm_sim::output::manifest::RunManifest;
-use swarm_sim::output::{self, PAGE};
+use swarm_sim::output::{self, PAGE, counted};
 use swarm_sim::results::Results;
 use swarm_sim::run::{run as simulate, run_watched};
 use swarm_sim::scenario::Scenario;
@@ -27,7 +27,7 @@ pub(crate) fn run(
     let default = || format!("runs/{}-{}", scenario.name, which.seed).into();
     let folder = Folder::open(&out.unwrap_or_else(default), existing, &scenario, &config)?;
     let (started, start) = (SystemTime::now(), Instant::now());
-    let progress = Progress::new(config.replicates.into(), "replicates", which.json);
+    let progress = Progress::new(config.replicates.into(), "replicate", which.json);
     let report = run_watched(&scenario, &config, &|| progress.one_more())?;
     drop(progress);
     let manifest = RunManifest::of(&report, config.threads.get(), started, start.elapsed());
@@ -53,8 +53,12 @@ pub(crate) fn verify(which: &Which) -> Result<String, CommandError> {
         let report = simulate(&scenario, &which.config(&scenario, threads))?;
         found.push((threads, report.digest, report.metrics, report.replicates));
     }
-    let lines: Vec<String> =
-        found.iter().map(|(threads, digest, ..)| format!("{threads} threads: {digest}")).collect();
+    let lines: Vec<String> = found
+        .iter()
+        .map(|(threads, digest, ..)| {
+            format!("{}: {digest}", counted(threads.get() as u64, "thread"))
+        })
+        .collect();
     let same = |pair: &[(_, _, _, _)]| (&pair[0].1, &pair[0].2) == (&pair[1].1, &pair[1].2);
     if !found.windows(2).all(same) {
         return Err(CommandError::Differ { digests: lines.join(", ") });
@@ -68,5 +72,9 @@ pub(crate) fn verify(which: &Which) -> Result<String, CommandError> {
         });
         return Ok(format!("{line}\n"));
     }
-    Ok(format!("{}\nthe same, over {replicates} replicates\n", lines.join("\n")))
+    Ok(format!(
+        "{}\nthe same, over {}\n",
+        lines.join("\n"),
+        counted(replicates.into(), "replicate")
+    ))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use swarm_sim::html;
-use swarm_sim::output::PAGE;
+use swarm_sim::output::{PAGE, counted};
 use swarm_sim::results::Swept;
 use swarm_sim::sweep::folder::{Manifest, SweepFolder};
 use swarm_sim::sweep::{self, Shard, Sweep, SweepConfig};
@@ -45,7 +45,7 @@ pub(crate) fn sweep(
         let mut is_first = false;
         let progress = progress.get_or_init(|| {
             is_first = true;
-            Progress::new(of as u64, "points", which.json)
+            Progress::new(of as u64, "point", which.json)
         });
         if is_first { progress.begin_at(done as u64) } else { progress.one_more() }
     };
@@ -72,8 +72,10 @@ fn shown(manifest: &Manifest, folder: &SweepFolder, json: bool) -> Result<String
     let Manifest { scenario, points, seed, replicates, shard, axes, .. } = manifest;
     let digest = manifest.digest.as_deref().unwrap_or_default();
     let path = folder.path();
+    let (points, each) =
+        (counted(*points as u64, "point"), counted((*replicates).into(), "replicate"));
     let mut text = format!(
-        "{scenario}, {points} points over {}, shard {shard}, seed {seed}, {replicates} replicates each\n\ndigest {digest}\nresults in {}\n",
+        "{scenario}, {points} over {}, shard {shard}, seed {seed}, {each} each\n\ndigest {digest}\nresults in {}\n",
         axes.join(" and "),
         path.display()
     );

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use clap::Args;
+use swarm_sim::output::counted;
 use swarm_sim::output::theory as show;
 use swarm_sim::theory::{FORMS, Form, Query};
 
@@ -53,7 +54,7 @@ pub(crate) fn estimate(
 ) -> Result<String, CommandError> {
     let query = Query::parse(&asked.name, &asked.params)?;
     let threads = threads.unwrap_or_else(cores);
-    let progress = Progress::uncounted(&format!("{samples} samples"), asked.json);
+    let progress = Progress::uncounted(&counted(samples, "sample"), asked.json);
     if progress.is_shown()
         && let Some(seconds) = foreseen(&query, samples, seed, threads)
     {

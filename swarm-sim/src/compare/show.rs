@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 
 use super::{Comparison, Difference, How};
+use crate::output::counted;
 
 /// One JSON object.
 pub fn to_json(comparison: &Comparison) -> String {
@@ -18,9 +19,10 @@ pub fn to_text(comparison: &Comparison) -> String {
     }
     let width = figures.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
     let judged = figures.iter().filter(|figure| figure.p.is_some()).count();
+    let judged = counted(judged as u64, "figure");
     let _ = writeln!(
         text,
-        "\nVerdicts by Holm's procedure over {judged} figures: at most 5 in 100 such tables call any equal figure different."
+        "\nVerdicts by Holm's procedure over {judged}: at most 5 in 100 such tables call any equal figure different."
     );
     let _ = writeln!(
         text,

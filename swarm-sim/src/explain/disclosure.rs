@@ -3,6 +3,7 @@
 use super::{Prediction, Setting, percent, setting};
 use crate::adversary::{Background, Draw, Ends, Matching, Sends};
 use crate::disclosure::Theory;
+use crate::output::counted;
 use crate::scenario::{Disclosure, Kind};
 
 pub(super) const LEAVES_OUT: &[&str] = &[
@@ -34,7 +35,7 @@ pub(super) fn settings(disclosure: &Disclosure) -> Vec<Setting> {
     settings.extend(adversary(&disclosure.adversary));
     settings.extend([
         setting("adversary.sure", percent(disclosure.sure)),
-        setting("adversary.look_every", format!("{} rounds", disclosure.look_every)),
+        setting("adversary.look_every", counted(disclosure.look_every.into(), "round")),
     ]);
     settings
 }
@@ -75,7 +76,7 @@ fn adversary(kind: &Kind) -> Vec<Setting> {
             vec![
                 kind_is("predecessor"),
                 setting("adversary.nodes", nodes.to_string()),
-                setting("adversary.malicious", format!("{malicious} nodes")),
+                setting("adversary.malicious", counted(malicious.into(), "node")),
                 setting("adversary.ends", draw),
             ]
         }

@@ -3,6 +3,7 @@
 use enjambre_protocol::swarm::{SWARM_MAX, SWARM_MIN, majority};
 
 use super::{Prediction, Setting, percent, setting};
+use crate::output::counted;
 use crate::scenario::{Churn, Maps, Part, Rules, Swarms};
 use crate::stats::hypergeometric_tail;
 use crate::swarms::{Map, Theory};
@@ -17,7 +18,7 @@ pub(super) const LEAVES_OUT: &[&str] = &[
 fn part(key: [&'static str; 2], part: Part, nodes: u32) -> Setting {
     match part {
         Part::Share(share) => {
-            setting(key[0], format!("{} ({} nodes)", percent(share), part.of(nodes)))
+            setting(key[0], format!("{} ({})", percent(share), counted(part.of(nodes), "node")))
         }
         Part::Count(count) => setting(key[1], count.to_string()),
     }

@@ -36,7 +36,7 @@ const COLOURS: [(&str, &str, &str); 10] = [
 const RULES: &str = "\
 svg text{fill:var(--ink);font-family:system-ui,sans-serif;font-size:12px}
 .grid{stroke:var(--soft)}.mark{stroke:currentColor;stroke-width:2;fill:none}.dot{fill:currentColor}
-.band{fill:currentColor;fill-opacity:.18}.hollow{fill:none;stroke:currentColor;stroke-width:1.5}
+.band{fill:currentColor;fill-opacity:.18}.expected{fill:none;stroke:var(--ink);stroke-width:2.5}
 .theory{fill:none;stroke:var(--theory);stroke-width:2}
 .c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}";
 

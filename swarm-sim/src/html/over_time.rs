@@ -6,6 +6,7 @@ use super::chart::{self, Across, Band, Frame, LINES_MAX, Line, Place};
 use super::plot::{Plots, cell};
 use super::text::{escape, number};
 use crate::metric::about_curve;
+use crate::output::unit_of;
 use crate::results::{CURVES, Results, Series};
 use crate::stats;
 
@@ -213,7 +214,7 @@ fn said(subject: &Subject<'_>, line: &Line, of: usize) -> String {
         if subject.unit == "step" {
             format!("{} at step {}", number(place.y), number(place.x))
         } else {
-            format!("{} at {} {}", number(place.y), number(place.x), subject.unit)
+            format!("{} at {} {}", number(place.y), number(place.x), unit_of(place.x, subject.unit))
         }
     };
     format!("{name}{}, at most {}, {}.", at(first), at(&most), at(last))

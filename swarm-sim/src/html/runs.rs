@@ -7,7 +7,7 @@ use super::chart::{self, Row};
 use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
 use super::{CLOSED, Page, WORDS, heading, opened, over_time, purpose};
-use crate::output::RESULTS;
+use crate::output::{RESULTS, unit_of};
 use crate::results::{Figure, Results};
 
 /// The page about runs, which are shown in the order given.
@@ -183,7 +183,7 @@ fn drawn(plots: &mut Plots, name: &str, unit: &str, rows: &[Row]) -> String {
 
 /// A row in words.
 fn said(row: &Row, unit: &str) -> String {
-    let mut text = format!("{}: {} {unit}", row.name, number(row.value));
+    let mut text = format!("{}: {} {}", row.name, number(row.value), unit_of(row.value, unit));
     if let Some(interval) = row.interval {
         let _ =
             write!(text, ", 95 % interval {} to {}", number(interval.low), number(interval.high));

@@ -8,6 +8,7 @@ use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
 use super::{CLOSED, Page, WORDS, heading, opened, purpose};
 use crate::metric::about;
+use crate::output::unit_of;
 use crate::results::{Swept, SweptFigure, SweptRow};
 use crate::stats::Interval;
 use crate::sweep::Axis;
@@ -129,8 +130,8 @@ type Drawn<'a> = (Line, Vec<&'a SweptRow>);
 
 fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout) {
     page.push_str(
-        "<h2>Figures</h2>\n<p>A filled mark is the estimate at a point, the bar through it the 95 % interval, a hollow mark of the \
-         same shape what theory expects. Marks without a bar are counts or extremes, or have too few replicates. Marks of different lines \
+        "<h2>Figures</h2>\n<p>A filled mark is the estimate at a point, the bar through it the 95 % interval, a level stroke \
+         across it what theory expects. Marks without a bar are counts or extremes, or have too few replicates. Marks of different lines \
          stand a little beside each other, so that bars do not cover each other. Lines between marks guide the eye only. Bars of \
          shares end at 0 and 1.</p>\n",
     );
@@ -205,8 +206,9 @@ fn drawn(
             .zip(&row.values)
             .map(|(axis, value)| format!("{} {value}", axis.key))
             .collect();
-        let value = number(row.value.unwrap_or_default());
-        let mut text = format!("At {}: {value} {}", values.join(", "), figure.unit);
+        let value = row.value.unwrap_or_default();
+        let unit = unit_of(value, &figure.unit);
+        let mut text = format!("At {}: {} {unit}", values.join(", "), number(value));
         if let Some(Interval { low, high }) = row.widest() {
             let _ = write!(text, ", 95 % interval {} to {}", number(low), number(high));
         }

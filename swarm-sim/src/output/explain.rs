@@ -2,6 +2,7 @@
 
 use core::fmt::Write as _;
 
+use super::counted;
 use crate::explain::Explanation;
 
 /// One JSON object.
@@ -12,7 +13,8 @@ pub fn to_json(explanation: &Explanation) -> String {
 /// For people.
 pub fn to_text(explanation: &Explanation) -> String {
     let Explanation { scenario, engine, about, replicates, .. } = explanation;
-    let mut text = format!("{scenario} ({engine}), {replicates} replicates: {about}\n\nSettings\n");
+    let replicates = counted(u64::from(*replicates), "replicate");
+    let mut text = format!("{scenario} ({engine}), {replicates}: {about}\n\nSettings\n");
     let width = explanation.settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     for setting in &explanation.settings {
         let _ = writeln!(text, "  {:width$}  {}", setting.key, setting.value);

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! - *Nothing lost silently*: a file is replaced only by the same bytes, or, where that was asked for, by a run of the same
-//!   scenario. A folder with results of another scenario is never written to.
+//!   scenario if a run wrote it and nobody changed it since. A folder with results of another scenario, or with files but
+//!   without a run, is never written to.
 //! - *Results keep their manifest*: the same run again finds the same bytes and leaves the manifest as it was, though its
 //!   own would say another time.
 
@@ -59,6 +60,24 @@ pub enum FolderError {
         /// The folder.
         folder: String,
     },
+    /// The folder holds files, and no run.
+    #[error("{folder} holds no run, but {file}: give another --out")]
+    Foreign {
+        /// The folder.
+        folder: String,
+        /// One of the files.
+        file: String,
+    },
+    /// A file that the run needs to replace was not written by a run, or not as it stands.
+    #[error(
+        "{folder} holds a {file} that no run wrote, or that was changed since: move it away, or give another --out"
+    )]
+    NotWritten {
+        /// The folder.
+        folder: String,
+        /// The file's name.
+        file: String,
+    },
     /// The folder holds a file of a name that the run needs, with other contents.
     #[error(
         "{folder} holds a {file} that is not of this run, or of other settings: give another --out, or --overwrite"
@@ -101,6 +120,24 @@ impl FolderError {
     pub const fn kind(&self) -> &'static str {
         if self.is_refusal() { "folder" } else { "write" }
     }
+}
+
+/// The first name in a folder, by order, that no run or sweep that was killed left there; nothing where there is none, or
+/// no folder.
+pub(crate) fn stranger(folder: &Path) -> io::Result<Option<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let is_half = name.starts_with('.') && name.ends_with(".part");
+        if !is_half {
+            names.push(name);
+        }
+    }
+    Ok(names.into_iter().min())
 }
 
 /// Writes files, or none of them if one would replace another file's contents unasked. Each appears under its name only
@@ -178,8 +215,15 @@ impl Folder {
         if path.is_file() {
             return Err(FolderError::File { file: folder.name() });
         }
-        folder.manifest()?;
-        let Some(text) = folder.read(RESULTS)? else { return Ok(folder) };
+        let manifest = folder.manifest()?;
+        let foreign = |file| FolderError::Foreign { folder: folder.name(), file };
+        let Some(text) = folder.read(RESULTS)? else {
+            let stranger = if manifest.is_some() { Ok(None) } else { stranger(path) };
+            return match stranger.map_err(|source| folder.failed(source))? {
+                Some(file) => Err(foreign(file)),
+                None => Ok(folder),
+            };
+        };
         let found = serde_json::from_slice::<Value>(&text).unwrap_or_default();
         let (Some(name), Some(engine), Some(seed), Some(replicates)) = (
             found["scenario"].as_str(),
@@ -187,7 +231,7 @@ impl Folder {
             found["seed"].as_u64(),
             found["replicates"].as_u64(),
         ) else {
-            return Err(folder.other_file(RESULTS));
+            return Err(foreign(RESULTS.to_owned()));
         };
         let place = folder.name();
         let name = name.to_owned();
@@ -198,7 +242,23 @@ impl Folder {
         if existing == Existing::Keep && !same {
             return Err(FolderError::OtherRun { folder: place, scenario: name, seed, replicates });
         }
+        if existing == Existing::Replace && !same {
+            folder.can_replace(manifest.as_ref(), RESULTS)?;
+            for name in manifest.iter().flat_map(|manifest| manifest.files.keys()) {
+                folder.can_replace(manifest.as_ref(), name)?;
+            }
+        }
         Ok(folder)
+    }
+
+    /// Holds that a file is gone, or as a run wrote it.
+    fn can_replace(&self, manifest: Option<&RunManifest>, name: &str) -> Result<(), FolderError> {
+        match self.read(name)? {
+            Some(bytes) if !manifest.is_some_and(|manifest| manifest.wrote(name, &bytes)) => {
+                Err(FolderError::NotWritten { folder: self.name(), file: name.to_owned() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The folder.
@@ -226,26 +286,46 @@ impl Folder {
         let lock = File::open(&self.path).map_err(|source| self.failed(source))?;
         lock.lock().map_err(|source| self.failed(source))?;
         let there = self.manifest()?;
-        if self.existing == Existing::Keep {
-            if there.as_ref().is_some_and(|there| there.digest != manifest.digest) {
-                return Err(self.other_file(MANIFEST));
-            }
-            for (name, text) in results.iter().chain(made) {
-                if self.read(name)?.is_some_and(|there| there != text.as_bytes()) {
-                    return Err(self.other_file(name));
-                }
+        let named = || results.iter().chain(made);
+        let bytes = named().map(|(name, text)| (name.as_str(), text.as_bytes()));
+        let manifest = manifest.clone().beside(bytes);
+        let other_digest = there.as_ref().is_some_and(|there| there.digest != manifest.digest);
+        if self.existing == Existing::Keep && other_digest {
+            return Err(self.other_file(MANIFEST));
+        }
+        for (name, text) in named() {
+            let is_same = self.read(name)?.is_none_or(|there| there == text.as_bytes());
+            match self.existing {
+                _ if is_same => {}
+                Existing::Keep => return Err(self.other_file(name)),
+                Existing::Replace => self.can_replace(there.as_ref(), name)?,
             }
         }
-        let mut files: Vec<(PathBuf, String)> = results
-            .iter()
-            .chain(made)
-            .map(|(name, text)| (self.path.join(name), text.clone()))
-            .collect();
-        if there.is_none() || self.existing == Existing::Replace {
+        let mut files: Vec<(PathBuf, String)> =
+            named().map(|(name, text)| (self.path.join(name), text.clone())).collect();
+        let is_new = there.as_ref().is_none_or(|there| there.files != manifest.files);
+        if is_new || self.existing == Existing::Replace {
             files.push((self.path.join(MANIFEST), manifest.to_text()));
         }
         write_whole(files.iter().map(|(file, text)| (file.as_path(), text.as_bytes())))
-            .map_err(|(_, source)| self.failed(source))
+            .map_err(|(_, source)| self.failed(source))?;
+        self.remove_left(there.as_ref(), &manifest)
+    }
+
+    /// Removes what the run before this one wrote and this one did not: it would pass for this one's.
+    fn remove_left(
+        &self,
+        before: Option<&RunManifest>,
+        now: &RunManifest,
+    ) -> Result<(), FolderError> {
+        let Some(before) = before else { return Ok(()) };
+        for name in before.files.keys().filter(|name| !now.files.contains_key(*name)) {
+            if self.read(name)?.is_some_and(|bytes| before.wrote(name, &bytes)) {
+                let removed = std::fs::remove_file(self.path.join(name));
+                removed.map_err(|source| self.failed(source))?;
+            }
+        }
+        Ok(())
     }
 
     /// A file's bytes, if there is one.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use enjambre_protocol::crypto;
 use serde::{Deserialize, Serialize};
 
 use crate::run::RunReport;
@@ -12,6 +13,8 @@ pub const MANIFEST: &str = "manifest.json";
 
 /// Version of the file.
 const FORMAT: u32 = 1;
+
+const FILE_LABEL: &str = "enjambre/simulation-file/1";
 
 /// What tells it from the manifest of a sweep.
 const KIND: &str = "run";
@@ -48,6 +51,14 @@ pub struct RunManifest {
     pub started: String,
     /// How long it took, in seconds, without the writing of files.
     pub seconds: f64,
+    /// Digests of the files that were written beside this one, by name: a file that was changed since is known by it.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+}
+
+/// The digest of a file's bytes.
+pub(crate) fn file_digest(bytes: &[u8]) -> String {
+    crypto::digest(FILE_LABEL, &[bytes]).to_string()
 }
 
 impl RunManifest {
@@ -70,12 +81,24 @@ impl RunManifest {
             threads,
             started: utc(since.as_secs()),
             seconds: took.as_secs_f64(),
+            files: BTreeMap::new(),
         }
     }
 
     /// Reads what a run wrote; nothing if it was not a run.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|manifest: &Self| manifest.kind == KIND)
+    }
+
+    /// The same beside these files, by name.
+    pub fn beside<'a>(self, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let files = files.map(|(name, bytes)| (name.to_owned(), file_digest(bytes))).collect();
+        Self { files, ..self }
+    }
+
+    /// Whether a file is as it was written beside this one.
+    pub fn wrote(&self, name: &str, bytes: &[u8]) -> bool {
+        self.files.get(name).is_some_and(|digest| *digest == file_digest(bytes))
     }
 
     /// As it stands in the file.

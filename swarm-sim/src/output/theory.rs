@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::counted;
 use crate::theory::{Check, Estimate, FORMS, Query};
 
 fn line(value: &Value) -> String {
@@ -46,7 +47,8 @@ pub fn estimate(query: &Query, found: &Estimate, seconds: f64, as_json: bool) ->
     }
     let (name, unit) = (query.form().name, query.form().unit);
     format!(
-        "{name} = {estimate:?} [{ci_low:?}, {ci_high:?}] {unit}, {samples} samples, {seconds:.2} s\n"
+        "{name} = {estimate:?} [{ci_low:?}, {ci_high:?}] {unit}, {}, {seconds:.2} s\n",
+        counted(*samples, "sample")
     )
 }
 
@@ -92,6 +94,6 @@ pub fn checks(checks: &[Check], as_json: bool) -> String {
             "{name:width$}  {result:6}  {expected:12.6e}  {found:12.6e}  {low:.6e} .. {high:.6e}"
         );
     }
-    let _ = writeln!(text, "{} checks, {failed} failed", checks.len());
+    let _ = writeln!(text, "{}, {failed} failed", counted(checks.len() as u64, "check"));
     text
 }

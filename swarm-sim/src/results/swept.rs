@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::csv::{cells, number};
-use super::{ResultsError, Setting, cannot_read, invalid};
+use super::{ResultsError, Setting, cannot_read, changed, invalid};
 use crate::explain::explain;
-use crate::output::METRIC_COLUMNS;
+use crate::output::{METRIC_COLUMNS, RUNS};
 use crate::stats::Interval;
-use crate::sweep::folder::{MANIFEST, Manifest, SweepFolder, TABLE};
+use crate::sweep::folder::{Finished, MANIFEST, Manifest, SweepFolder, TABLE};
 use crate::sweep::{Axis, Shard};
 
 /// A sweep.
@@ -79,12 +79,23 @@ impl Swept {
     /// Reads the folder of a sweep that is whole.
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
         let folder = path.display().to_string();
-        let (manifest, sweep, shard) = SweepFolder::new(path).finished()?;
+        let finished = SweepFolder::new(path).finished()?;
+        let shard = finished.shard;
+        let file = path.join(TABLE);
+        let text = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
+        let figures = figures(&file, &text, &finished.sweep.axes)?;
+        if text != finished.table() {
+            return Err(changed(&file, "what the files in points say"));
+        }
+        let file = path.join(RUNS);
+        let runs = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
+        if runs != finished.runs() {
+            return Err(changed(&file, "what the files in points say"));
+        }
         if shard != Shard::WHOLE {
             return Err(ResultsError::Shard { folder, shard: shard.to_string() });
         }
-        let file = path.join(TABLE);
-        let text = std::fs::read_to_string(&file).map_err(|source| cannot_read(&file, source))?;
+        let Finished { manifest, sweep, .. } = finished;
         let explained = explain(&sweep.base);
         let leaves_out = explained.leaves_out.iter().map(|left| (*left).to_owned()).collect();
         let mut settings: Vec<Setting> = explained
@@ -99,7 +110,6 @@ impl Swept {
                 None => settings.push(Setting { key: axis.key.clone(), value }),
             }
         }
-        let figures = figures(&file, &text, &sweep.axes)?;
         let (engine, about) = (sweep.base.engine.name(), sweep.base.about);
         Ok(Self {
             folder,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::csv::{cells, number};
-use super::{Figure, ResultsError, cannot_read, invalid};
+use super::{Figure, ResultsError, invalid};
 use crate::stats::Interval;
 
 /// The first columns of a table that is a series.
@@ -49,22 +49,6 @@ pub struct CurvePlace {
     pub share: f64,
     /// The 95 % band, where there is one.
     pub band: Option<Interval>,
-}
-
-/// The tables of a folder.
-pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, ResultsError> {
-    let entries = std::fs::read_dir(folder).map_err(|source| cannot_read(folder, source))?;
-    let mut files = BTreeMap::new();
-    for entry in entries {
-        let path = entry.map_err(|source| cannot_read(folder, source))?.path();
-        if path.extension().is_some_and(|ending| ending == "csv") {
-            let text =
-                std::fs::read_to_string(&path).map_err(|source| cannot_read(&path, source))?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.insert(name, text);
-        }
-    }
-    Ok(files)
 }
 
 /// Figures in the order of `metrics.csv`, which is the engine's; those that are not there by name behind them.

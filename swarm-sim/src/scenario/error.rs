@@ -77,9 +77,15 @@ impl Fault {
         let start = self.at.map_or(0, |at| at.start).min(text.len());
         let before = text.get(..start).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
-        let what = self.what.lines().collect::<Vec<_>>().join(" ");
-        ScenarioError::Invalid { file: file.to_owned(), line, key: key_at(text, start), what }
+        let what = plain(&self.what.lines().collect::<Vec<_>>().join(" "));
+        let key = key_at(text, start).map(|key| plain(&key));
+        ScenarioError::Invalid { file: file.to_owned(), line, key, what }
     }
+}
+
+/// Text that a terminal takes as text, whatever a file says.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 impl From<toml::de::Error> for Fault {

@@ -46,10 +46,16 @@ impl Part {
         if path.extension().is_none() && !path.exists() {
             return Err(ScenarioError::Unknown { name: file });
         }
-        match read_bounded(path) {
-            Ok(text) => Ok(Self { file, text }),
-            Err(source) => Err(ScenarioError::Read { file, source }),
-        }
+        let bytes = match read_bounded(path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(ScenarioError::Read { file, source }),
+        };
+        String::from_utf8(bytes).map(|text| Self { file: file.clone(), text }).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let what = "expected a scenario as UTF-8 text, which this line is not".to_owned();
+            ScenarioError::Invalid { file, line, key: None, what }
+        })
     }
 
     fn invalid(&self, what: &str) -> ScenarioError {
@@ -80,13 +86,13 @@ impl Part {
 }
 
 /// A file's text; one that is no scenario may have no end.
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let size = File::open(path)?.take(SIZE_MAX + 1).read_to_string(&mut text)?;
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let size = File::open(path)?.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if size as u64 > SIZE_MAX {
         return Err(io::Error::other(format!("it has more than {SIZE_MAX} bytes")));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 impl Whole {

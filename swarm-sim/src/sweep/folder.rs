@@ -7,6 +7,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use enjambre_protocol::crypto;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Point, Shard, Sweep, SweepConfig, SweepError};
 use crate::output;
+use crate::output::folder::stranger;
 use crate::run::RunReport;
 use crate::trace::run_digest;
 
@@ -30,9 +32,10 @@ pub const SCENARIO: &str = "scenario.toml";
 const POINTS: &str = "points";
 
 /// Version of the files in the folder.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const SCENARIO_LABEL: &str = "enjambre/simulation-sweep-scenario/1";
+const POINT_LABEL: &str = "enjambre/simulation-sweep-point/1";
 
 /// What a folder is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +72,7 @@ impl Manifest {
             swarm_sim: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: sweep.base.name.clone(),
             engine: sweep.base.engine.name().to_owned(),
-            scenario_digest: crypto::digest(SCENARIO_LABEL, &[sweep.text.as_bytes()]).to_string(),
+            scenario_digest: scenario_digest(&sweep.text),
             seed: config.seed,
             replicates: config.replicates,
             axes: sweep.axes.iter().map(|axis| axis.key.clone()).collect(),
@@ -103,6 +106,44 @@ pub(super) struct Done {
     events: u64,
     /// Rows of the table, without what comes before the metric.
     rows: Vec<String>,
+    /// Over all else here, and what the sweep is of.
+    contents: Digest,
+}
+
+impl Done {
+    fn sealed(mut self, of: &Manifest) -> Self {
+        self.contents = self.seal(of);
+        self
+    }
+
+    fn seal(&self, of: &Manifest) -> Digest {
+        let numbers = [u64::from(self.point), self.events, of.seed, of.replicates.into()];
+        let numbers = numbers.map(u64::to_le_bytes).concat();
+        let words = (&of.swarm_sim, &of.scenario_digest, &self.values, &self.rows);
+        let words = serde_json::to_vec(&words).unwrap_or_default();
+        crypto::digest(POINT_LABEL, &[&numbers, self.digest.as_bytes(), &words])
+    }
+}
+
+/// A folder that is complete.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) manifest: Manifest,
+    pub(crate) sweep: Sweep,
+    pub(crate) shard: Shard,
+    done: Vec<Done>,
+}
+
+impl Finished {
+    /// What its table should say.
+    pub(crate) fn table(&self) -> String {
+        table(&self.sweep, &self.done)
+    }
+
+    /// What its table of runs should say.
+    pub(crate) fn runs(&self) -> String {
+        runs(&self.sweep, &self.manifest, &self.done)
+    }
 }
 
 /// A sweep's folder.
@@ -134,7 +175,8 @@ impl SweepFolder {
     /// Writes a file that appears under its name when it is whole.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SweepError> {
         let path = self.path.join(name);
-        let half = path.with_extension("part");
+        let short = path.file_name().unwrap_or_default().to_string_lossy();
+        let half = path.with_file_name(format!(".{short}.part"));
         let written = std::fs::write(&half, bytes).and_then(|()| std::fs::rename(&half, &path));
         if written.is_err() {
             // What there was no room for is no help to anyone.
@@ -143,9 +185,18 @@ impl SweepFolder {
         written.map_err(|source| SweepError::Io { path: path.display().to_string(), source })
     }
 
+    /// Writes a file that is made from all points, in place of no other.
+    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), SweepError> {
+        match self.read(name)? {
+            Some(there) if there == bytes => Ok(()),
+            Some(_) => Err(self.refused(format!("holds a {name} that is not of this sweep"))),
+            None => self.write(name, bytes),
+        }
+    }
+
     /// Writes the page about the sweep, which belongs to the folder as the table does.
     pub fn write_page(&self, html: &str) -> Result<(), SweepError> {
-        self.write(output::PAGE, html.as_bytes())
+        self.write_new(output::PAGE, html.as_bytes())
     }
 
     pub(super) fn refused(&self, what: impl Into<String>) -> SweepError {
@@ -198,19 +249,20 @@ impl SweepFolder {
                 let (a, b) = (there.shard, manifest.shard);
                 return Err(self.refused(format!("is of another shard: {a}, not {b}")));
             }
-            return Ok(());
+            return self.make_points();
         }
+        let failed = |source| SweepError::Io { path: self.path.display().to_string(), source };
+        if let Some(file) = stranger(&self.path).map_err(failed)? {
+            return Err(self.refused(format!("holds no sweep, but {file}")));
+        }
+        self.write_manifest(&manifest)?;
+        self.make_points()
+    }
+
+    fn make_points(&self) -> Result<(), SweepError> {
         let points = self.path.join(POINTS);
-        let is_empty = match std::fs::read_dir(&self.path) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if !is_empty {
-            return Err(self.refused("holds files that no sweep wrote"));
-        }
         std::fs::create_dir_all(&points)
-            .map_err(|source| SweepError::Io { path: points.display().to_string(), source })?;
-        self.write_manifest(&manifest)
+            .map_err(|source| SweepError::Io { path: points.display().to_string(), source })
     }
 
     fn write_manifest(&self, manifest: &Manifest) -> Result<(), SweepError> {
@@ -222,35 +274,47 @@ impl SweepFolder {
         format!("{POINTS}/{point:05}.json")
     }
 
-    /// What is on disk of a point.
-    pub(super) fn done(&self, point: &Point) -> Result<Option<Done>, SweepError> {
+    /// What is on disk of a point of this sweep.
+    pub(super) fn done(&self, point: &Point, of: &Manifest) -> Result<Option<Done>, SweepError> {
         let name = Self::name_of(point.number);
         let Some(bytes) = self.read(&name)? else { return Ok(None) };
         let done: Option<Done> = serde_json::from_slice(&bytes).ok();
         let same = |done: &Done| done.point == point.number && done.values == point.values;
-        let done = done.filter(same);
+        let done = done.filter(|done| same(done) && done.contents == done.seal(of));
         done.map(Some).ok_or_else(|| self.damaged(&name))
     }
 
-    /// Whether a point is done.
-    pub(super) fn has(&self, point: &Point) -> Result<bool, SweepError> {
-        Ok(self.done(point)?.is_some())
-    }
-
     /// Keeps what a point gave.
-    pub(super) fn keep(&self, point: &Point, report: &RunReport) -> Result<(), SweepError> {
-        self.put(&Done {
+    pub(super) fn keep(
+        &self,
+        point: &Point,
+        report: &RunReport,
+        of: &Manifest,
+    ) -> Result<(), SweepError> {
+        let done = Done {
             point: point.number,
             values: point.values.clone(),
             digest: report.digest,
             events: report.events,
             rows: report.metrics.iter().map(output::metric_row).collect(),
-        })
+            contents: report.digest,
+        };
+        self.put(&done.sealed(of))
     }
 
     pub(super) fn put(&self, done: &Done) -> Result<(), SweepError> {
         let text = serde_json::to_string_pretty(done).unwrap_or_default();
         self.write(&Self::name_of(done.point), (text + "\n").as_bytes())
+    }
+
+    /// All points of a shard.
+    fn points(&self, sweep: &Sweep, shard: Shard, of: &Manifest) -> Result<Vec<Done>, SweepError> {
+        let mine = sweep.points.iter().filter(|point| shard.has(point.number));
+        let read = |point: &Point| {
+            let gone = || self.refused(format!("lost its {}", Self::name_of(point.number)));
+            self.done(point, of)?.ok_or_else(gone)
+        };
+        mine.map(read).collect()
     }
 
     /// Gathers the points, all of which are there.
@@ -259,37 +323,25 @@ impl SweepFolder {
         sweep: &Sweep,
         config: &SweepConfig,
     ) -> Result<Manifest, SweepError> {
-        let mut table = String::from("point,");
-        for axis in &sweep.axes {
-            table.push_str(&cell(&axis.key));
-            table.push(',');
-        }
-        table.push_str(output::METRIC_COLUMNS);
-        table.push('\n');
-        let mut digests = Vec::new();
-        for point in sweep.points.iter().filter(|point| config.shard.has(point.number)) {
-            let name = Self::name_of(point.number);
-            let gone = || self.refused(format!("lost its {name} while the sweep ran"));
-            let done = self.done(point)?.ok_or_else(gone)?;
-            let values: Vec<String> = done.values.iter().map(|value| cell(value)).collect();
-            for row in &done.rows {
-                table.push_str(&format!("{},{},{row}\n", point.number, values.join(",")));
-            }
-            digests.push(done.digest);
-        }
-        self.write(TABLE, table.as_bytes())?;
-        self.write(SCENARIO, sweep.text.as_bytes())?;
-        let digest = Some(run_digest(&digests).to_string());
-        let manifest = Manifest { digest, ..Manifest::of(sweep, config) };
+        let manifest = Manifest::of(sweep, config);
+        let done = self.points(sweep, config.shard, &manifest)?;
+        self.write_new(output::RUNS, runs(sweep, &manifest, &done).as_bytes())?;
+        self.write_new(TABLE, table(sweep, &done).as_bytes())?;
+        self.write_new(SCENARIO, sweep.text.as_bytes())?;
+        let manifest = Manifest { digest: Some(digest_of(&done)), ..manifest };
         self.write_manifest(&manifest)?;
         Ok(manifest)
     }
 
-    /// The scenario and the shard of a folder that is complete.
-    pub(crate) fn finished(&self) -> Result<(Manifest, Sweep, Shard), SweepError> {
+    /// A folder that is complete, and as the sweep left it but for what is made from the points.
+    pub(crate) fn finished(&self) -> Result<Finished, SweepError> {
         let unfinished =
             |what: &str| SweepError::Merge { what: format!("{} {what}", self.path.display()) };
         let manifest = self.manifest()?.ok_or_else(|| unfinished("holds no sweep"))?;
+        if manifest.format != FORMAT {
+            let what = format!("is of format {}, not {FORMAT}: sweep again", manifest.format);
+            return Err(unfinished(&what));
+        }
         if manifest.digest.is_none() {
             return Err(unfinished(
                 "is of a sweep that was stopped: run it again, it goes on where it was",
@@ -297,10 +349,67 @@ impl SweepFolder {
         }
         let text = self.read(SCENARIO)?.and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.ok_or_else(|| unfinished("has no scenario.toml"))?;
+        let text_digest = scenario_digest(&text);
+        if text_digest != manifest.scenario_digest {
+            let expected = format!("the text with digest {}", manifest.scenario_digest);
+            return Err(self.changed(SCENARIO, expected));
+        }
         let sweep = Sweep::parse(&self.path.join(SCENARIO).display().to_string(), &text)?;
         let shard = Shard::parse(&manifest.shard).map_err(|what| SweepError::Merge { what })?;
-        Ok((manifest, sweep, shard))
+        let done = self.points(&sweep, shard, &manifest)?;
+        let threads = NonZeroUsize::MIN;
+        let Manifest { seed, replicates, .. } = manifest;
+        let expected = Manifest {
+            swarm_sim: manifest.swarm_sim.clone(),
+            digest: Some(digest_of(&done)),
+            ..Manifest::of(&sweep, &SweepConfig { seed, replicates, threads, shard })
+        };
+        if expected != manifest {
+            let digest = expected.digest.unwrap_or_default();
+            let expected = format!("what {SCENARIO} says, and the digest {digest} of all points");
+            return Err(self.changed(MANIFEST, expected));
+        }
+        Ok(Finished { manifest, sweep, shard, done })
     }
+
+    fn changed(&self, name: &str, expected: String) -> SweepError {
+        SweepError::Changed { file: self.path.join(name).display().to_string(), expected }
+    }
+}
+
+fn scenario_digest(text: &str) -> String {
+    crypto::digest(SCENARIO_LABEL, &[text.as_bytes()]).to_string()
+}
+
+/// The digest over those of the points.
+fn digest_of(done: &[Done]) -> String {
+    run_digest(&done.iter().map(|done| done.digest).collect::<Vec<_>>()).to_string()
+}
+
+/// The table of runs, a point a line.
+fn runs(sweep: &Sweep, of: &Manifest, done: &[Done]) -> String {
+    let keys = sweep.axes.iter().map(|axis| cell(&axis.key) + ",");
+    let mut table = format!("point,{}{}\n", keys.collect::<String>(), output::RUN_COLUMNS);
+    let Manifest { scenario, engine, swarm_sim, seed, replicates, .. } = of;
+    for Done { point, values, events, digest, .. } in done {
+        let values: String = values.iter().map(|value| cell(value) + ",").collect();
+        let run = format!("{scenario},{engine},{swarm_sim},{seed},{replicates},{events},{digest}");
+        table.push_str(&format!("{point},{values}{run}\n"));
+    }
+    table
+}
+
+/// The table of all rows.
+fn table(sweep: &Sweep, done: &[Done]) -> String {
+    let keys = sweep.axes.iter().map(|axis| cell(&axis.key) + ",");
+    let mut table = format!("point,{}{}\n", keys.collect::<String>(), output::METRIC_COLUMNS);
+    for done in done {
+        let values: Vec<String> = done.values.iter().map(|value| cell(value)).collect();
+        for row in &done.rows {
+            table.push_str(&format!("{},{},{row}\n", done.point, values.join(",")));
+        }
+    }
+    table
 }
 
 /// A cell of a CSV file, in quotes where it needs them.

@@ -9,7 +9,7 @@ use super::SweepError;
 use crate::scenario::{Scenario, ScenarioError, Whole};
 
 /// Points of a sweep at most.
-const POINTS_MAX: usize = 10_000;
+pub(super) const POINTS_MAX: u32 = 10_000;
 
 /// Keys that make the scenario what it is.
 const FIXED: [&str; 5] = ["version", "engine", "name", "about", "replicates"];
@@ -101,7 +101,7 @@ impl Sweep {
                 return Err(invalid(at, format!("`{key}` cannot be swept")));
             }
             count = count.saturating_mul(values.len());
-            if count == 0 || count > POINTS_MAX {
+            if count == 0 || count > POINTS_MAX as usize {
                 let what = format!("expected values that make 1 to {POINTS_MAX} points in all");
                 return Err(invalid(at, what));
             }

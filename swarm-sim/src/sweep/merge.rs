@@ -1,7 +1,8 @@
 //! Shards to a whole.
 
-use super::folder::{Manifest, SweepFolder};
+use super::folder::{Finished, Manifest, SweepFolder};
 use super::{Shard, Sweep, SweepConfig, SweepError};
+use crate::output::counted;
 use std::num::NonZeroUsize;
 
 /// Puts the points of shards together, into a folder as one machine's run would have left it.
@@ -12,14 +13,13 @@ pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, Swe
             let what = format!("{} is given twice", folder.path().display());
             return Err(SweepError::Merge { what });
         }
-        let (manifest, sweep, shard) = folder.finished()?;
-        read.push((folder, manifest, sweep, shard));
+        read.push((folder, folder.finished()?));
     }
-    let Some((first, manifest, sweep, _)) = read.first() else {
+    let Some((first, Finished { manifest, sweep, .. })) = read.first() else {
         return Err(SweepError::Merge { what: "give the folders of the shards".to_owned() });
     };
-    for (folder, other, ..) in &read {
-        if let Some(difference) = other.difference(manifest) {
+    for (folder, other) in &read {
+        if let Some(difference) = other.manifest.difference(manifest) {
             let (folder, first) = (folder.path().display(), first.path().display());
             let what = format!("{folder} is of {difference} as in {first}");
             return Err(SweepError::Merge { what });
@@ -31,12 +31,12 @@ pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, Swe
         threads: NonZeroUsize::MIN,
         shard: Shard::WHOLE,
     };
-    let holders: Vec<&SweepFolder> = read.iter().map(|(folder, ..)| *folder).collect();
+    let holders: Vec<&SweepFolder> = read.iter().map(|(folder, _)| *folder).collect();
     let mut all = Vec::new();
     for point in &sweep.points {
         let mut found = None;
         for folder in &holders {
-            let Some(done) = folder.done(point)? else { continue };
+            let Some(done) = folder.done(point, manifest)? else { continue };
             if found.as_ref().is_some_and(|earlier| *earlier != done) {
                 let what = format!(
                     "point {} differs between shards: one of them ran with another build",
@@ -49,7 +49,10 @@ pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, Swe
         all.extend(found);
     }
     if all.len() < sweep.points.len() {
-        return Err(missing(sweep, &read.iter().map(|(.., shard)| *shard).collect::<Vec<_>>()));
+        return Err(missing(
+            sweep,
+            &read.iter().map(|(_, finished)| finished.shard).collect::<Vec<_>>(),
+        ));
     }
     let _lock = into.locked()?;
     into.begin(sweep, &config)?;
@@ -63,7 +66,8 @@ fn missing(sweep: &Sweep, shards: &[Shard]) -> SweepError {
     let has = |point: u32| shards.iter().any(|shard| shard.has(point));
     let lacking = sweep.points.iter().filter(|point| !has(point.number)).count();
     let given: Vec<String> = shards.iter().map(ToString::to_string).collect();
-    let (points, given) = (sweep.points.len(), given.join(", "));
-    let what = format!("{lacking} of {points} points are missing: the shards given are {given}");
+    let (points, given) = (counted(sweep.points.len() as u64, "point"), given.join(", "));
+    let are = if lacking == 1 { "is" } else { "are" };
+    let what = format!("{lacking} of {points} {are} missing: the shards given are {given}");
     SweepError::Merge { what }
 }

@@ -121,6 +121,7 @@ pub(in crate::html) fn lines(
     for (at, line) in lines.iter().enumerate() {
         on.draw(&mut svg, at, line);
     }
+    on.expected(&mut svg, lines);
     let height = legend(&mut svg, bottom + axis, lines);
     Drawing { title: title.to_owned(), text, height, body: svg }
 }
@@ -214,8 +215,8 @@ fn mark(shape: usize, x: f64, y: f64, size: f64) -> String {
 }
 
 const MARK: f64 = 4.0;
-/// Around a mark, so that both are seen where theory is right.
-const HOLLOW: f64 = 7.5;
+/// Half of a stroke that says what theory expects: wider than a mark, so that both are seen where theory is right.
+const STROKE: f64 = 9.0;
 
 /// Where lines are drawn.
 struct Canvas<'a> {
@@ -233,10 +234,7 @@ impl Canvas<'_> {
 
     fn draw(&self, svg: &mut String, at: usize, line: &Line) {
         let _ = writeln!(svg, "<g class=\"c{}\">", at % LINES_MAX);
-        let shift = match self.frame.band {
-            Band::Bars => (at as f64 - (self.count as f64 - 1.0) / 2.0) * self.apart,
-            Band::Filled => 0.0,
-        };
+        let shift = self.shift(at);
         let point = |x: f64, y: f64| format!("{:.1},{:.1}", self.x.at(x) + shift, self.y.at(y));
         if self.frame.band == Band::Filled {
             let band =
@@ -253,6 +251,36 @@ impl Canvas<'_> {
             self.mark(svg, at, place, shift);
         }
         svg.push_str("</g>\n");
+    }
+
+    /// Pixels by which a line's marks stand beside their place.
+    fn shift(&self, at: usize) -> f64 {
+        match self.frame.band {
+            Band::Bars => (at as f64 - (self.count as f64 - 1.0) / 2.0) * self.apart,
+            Band::Filled => 0.0,
+        }
+    }
+
+    /// A level stroke over the mark of each place of which theory says something; one over the marks of all lines beside
+    /// each other for which it says the same.
+    fn expected(&self, svg: &mut String, lines: &[Line]) {
+        let half = if self.count == 1 { STROKE } else { (self.apart * 0.5).min(STROKE) };
+        let of = |(at, line): (usize, &Line)| {
+            let places = line.places.iter();
+            let known = places.filter_map(move |place| Some((place.x, at, place.expected?)));
+            known.collect::<Vec<_>>()
+        };
+        let mut all: Vec<(f64, usize, f64)> = lines.iter().enumerate().flat_map(of).collect();
+        all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for same in all.chunk_by(|a, b| a.0 == b.0 && a.2 == b.2 && a.1 + 1 == b.1) {
+            let (Some((x, first, value)), Some((_, last, _))) = (same.first(), same.last()) else {
+                continue;
+            };
+            let left = self.x.at(*x) + self.shift(*first) - half;
+            let right = self.x.at(*x) + self.shift(*last) + half;
+            let y = self.y.at(*value);
+            let _ = writeln!(svg, "<path class=\"expected\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>");
+        }
     }
 
     /// The places that get a mark: all where bars are drawn, else a few if there are other lines, each line's elsewhere.
@@ -281,10 +309,6 @@ impl Canvas<'_> {
         }
         let shape = mark(at, x, self.y.at(place.y), MARK);
         let _ = writeln!(svg, "<path class=\"dot\" d=\"{shape}\"/>");
-        if let Some(expected) = place.expected {
-            let shape = mark(at, x, self.y.at(expected), HOLLOW);
-            let _ = writeln!(svg, "<path class=\"hollow\" d=\"{shape}\"/>");
-        }
     }
 }
 
@@ -316,8 +340,9 @@ fn legend(svg: &mut String, top: f64, lines: &[Line]) -> f64 {
     if lines.iter().flat_map(|line| &line.places).any(|place| place.expected.is_some()) {
         let _ = writeln!(
             svg,
-            "<g class=\"c0\"><path class=\"hollow\" d=\"{}\"/></g><text x=\"{:.1}\" y=\"{:.1}\">hollow: what theory expects</text>",
-            mark(0, LEFT + 22.0, y, HOLLOW),
+            "<path class=\"expected\" d=\"M{:.1} {y:.1}h{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\">what theory expects</text>",
+            LEFT + 22.0 - STROKE,
+            2.0 * STROKE,
             LEFT + 54.0,
             y + 4.0
         );

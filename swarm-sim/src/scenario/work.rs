@@ -1,0 +1,87 @@
+//! How much a scenario has to do in all its replicates, so that one that would not end is refused before it begins.
+//!
+//! Counted are draws, each some nanoseconds; the counts are rough, and the bound leaves room.
+
+use super::error::{Fault, line_of};
+use super::{Churn, Disclosure, Engine, Maps, Mix, Mixes, Scenario, View, memory};
+
+/// Draws of a run at most: two days at 50 million a second.
+const DRAWS_MAX: u128 = 10_000_000_000_000;
+
+/// What a request of the onion engine takes, which encrypts and peels: about 20 microseconds.
+const ONION_REQUEST: u128 = 1_000;
+
+/// Refuses a scenario whose replicates together would not end.
+pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault> {
+    let draws = draws(&scenario.engine);
+    if draws.saturating_mul(scenario.replicates.into()) <= DRAWS_MAX {
+        return Ok(scenario);
+    }
+    let at = line_of(text, "replicates").map_or(0, |(start, _)| start);
+    let allowed = DRAWS_MAX / draws;
+    let what = if allowed == 0 {
+        format!(
+            "a replicate alone has about {draws} draws, and {DRAWS_MAX} would not end: expected fewer of what it counts"
+        )
+    } else {
+        format!(
+            "expected at most {allowed} with these settings: about {draws} draws each, and {DRAWS_MAX} in all"
+        )
+    };
+    Err(Fault::new(at..at, what))
+}
+
+/// Draws of a replicate.
+fn draws(engine: &Engine) -> u128 {
+    match engine {
+        Engine::Churn(churn) => history(churn),
+        Engine::Onion(onion) => {
+            let clients = &onion.clients;
+            u128::from(clients.count) * u128::from(clients.requests) * ONION_REQUEST
+        }
+        Engine::Paths(paths) => {
+            u128::from(paths.span / paths.every.max(1)) * u128::from(paths.clients)
+        }
+        Engine::Swarms(swarms) => {
+            let made = if let Maps::Grown(churn) = &swarms.maps { history(churn) } else { 0 };
+            // A sample of each of both events draws as many nodes as are marked.
+            let marked = swarms.adversary.of(swarms.nodes) + swarms.burst.of(swarms.nodes);
+            made + u128::from(swarms.samples) * u128::from(marked)
+        }
+        Engine::Disclosure(disclosure) => looks(disclosure),
+        Engine::Mixes(mixes) => weighed(mixes),
+    }
+}
+
+/// Nodes of all documents, where those that come and go do so evenly.
+fn history(churn: &Churn) -> u128 {
+    let (mut nodes, mut sum) = (u64::from(churn.network.nodes), 0);
+    for steps in &churn.steps {
+        let dropped = steps.drop.of(usize::try_from(nodes).unwrap_or(usize::MAX)) as u64;
+        let times = u64::from(steps.times);
+        let come = times * u64::from(steps.join);
+        let after = (nodes - dropped + come).saturating_sub(times * u64::from(steps.leave));
+        sum += u128::from(times) * u128::from(nodes + after) / 2;
+        nodes = after;
+    }
+    sum
+}
+
+/// Messages, and users with what is weighed of each, over all rounds.
+fn looks(disclosure: &Disclosure) -> u128 {
+    let users = u128::from(disclosure.users) * u128::from(disclosure.partners);
+    let rounds = u128::from(disclosure.targets) * u128::from(disclosure.rounds);
+    rounds * (u128::from(disclosure.batch) + users)
+}
+
+/// Arrivals that are weighed for all messages.
+fn weighed(mixes: &Mixes) -> u128 {
+    let inside = mixes.rho().map_or(1.0, |rho| rho.max(1.0));
+    let remembered = match mixes.mix {
+        Mix::Poisson { hops, view: View::Departure, .. } => memory(hops),
+        _ => 1,
+    };
+    // At most 1000 arrivals in a mean delay: whole ones are near enough.
+    let inside = (1u16..=1000).find(|whole| f64::from(*whole) >= inside).unwrap_or(1000);
+    u128::from(mixes.messages) * u128::from(inside) * u128::from(remembered)
+}

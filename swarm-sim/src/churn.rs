@@ -28,7 +28,7 @@ pub enum ChurnError {
     /// An invariant of the swarm map does not hold.
     #[error("step {step}: {violation}")]
     Violation {
-        /// The step, counted from 1.
+        /// The document, counted from 1, which is the one that the history starts from.
         step: u32,
         /// What does not hold.
         violation: Violation,

@@ -318,3 +318,101 @@ fn share_with_both_ends_malicious_is_hypergeometric() {
         assert!(holds_expected(metric), "{metric:?}");
     }
 }
+
+#[test]
+fn swarms_are_captured_as_often_as_uniform_members_would_capture_them() {
+    for rules in ["ours", "deployed"] {
+        let report = burst(rules);
+        let captured = report.metric("swarms_captured_mean").unwrap();
+        let (expected, interval) = (captured.expected.unwrap(), captured.interval().unwrap());
+        let (value, half) = (captured.value.unwrap(), (interval.high - interval.low) / 2.0);
+        // Four standard errors.
+        assert!((value - expected).abs() < 2.1 * half && value > 0.02, "{rules}: {captured:?}");
+    }
+}
+
+#[test]
+fn columns_of_a_step_add_up_from_one_document_to_the_next() {
+    let report = report_on(&churn(&[]), 1, 4, 2);
+    let at = |row: &[Option<u64>], name: &str| {
+        row[report.table.columns.iter().position(|column| *column == name).unwrap()].unwrap()
+    };
+    let mut placed = [[0; 2]; 4];
+    let mut captured = 0;
+    for (row, before) in report.table.rows.iter().skip(1).zip(&report.table.rows) {
+        let [now, then] = [row, before].map(|row| move |name| at(row, name));
+        let swarms = now("swarms");
+        if at(row, "replicate") == at(before, "replicate") {
+            assert_eq!(now("nodes") + now("left"), then("nodes") + now("joined"));
+            assert_eq!(swarms + now("dissolved"), then("swarms") + now("formed"));
+        }
+        // As the file says, after the first document: 60 of growth, half of all gone, 60 of change.
+        let expected = match now("step") {
+            2..=61 => (1, 0, 0),
+            62 => (0, then("nodes").div_ceil(2), 0),
+            _ => (1, 1, 1),
+        };
+        assert_eq!((now("joined"), now("left"), now("emptied")), expected);
+        assert!(now("captured") <= now("exposed") && now("exposed") <= swarms);
+        assert!(now("size_min") <= now("size_max"));
+        let inside = now("nodes") - now("reserves");
+        assert!((now("size_min") * swarms..=now("size_max") * swarms).contains(&inside));
+        captured += now("captured");
+    }
+    assert!(captured > 0);
+    for row in &report.table.rows {
+        let [all, swarms] = &mut placed[usize::try_from(at(row, "replicate")).unwrap()];
+        *all += at(row, "nodes") - at(row, "reserves");
+        *swarms += at(row, "swarms");
+    }
+    let means = placed.map(|[all, swarms]| all as f64 / swarms as f64);
+    assert!((value(&report, "size_mean") - means.iter().sum::<f64>() / 4.0).abs() < 1e-12);
+}
+
+/// What happens in the churn test's own file.
+const STEPS: &str = "[[steps]]
+times = 60
+join = 1
+[[steps]]
+times = 1
+drop = \"50 %\"
+[[steps]]
+times = 60
+join = 1
+leave = 1
+empty = 1
+";
+
+#[test]
+fn swarm_vanishes_once_all_of_its_members_lost_their_stores_and_not_before() {
+    let emptied = |count: u32| {
+        let steps = format!("[[steps]]\ntimes = 1\nempty = {count}\n");
+        let report = report(&churn(&[(STEPS, &steps)]), 1);
+        // Of three replicates.
+        (value(&report, "swarms_vanished"), 3.0 * value(&report, "swarms_mean"))
+    };
+    let (vanished, swarms) = emptied(10_000);
+    assert!(swarms > 3.0 && vanished == swarms, "{vanished}, {swarms}");
+    assert_eq!(emptied(1).0, 0.0);
+}
+
+#[test]
+fn nobody_moves_while_one_leaves() {
+    // Thirty nodes make swarms of more than five, which outlive the loss of one.
+    let report = report(&churn(&[(STEPS, "[[steps]]\ntimes = 1\nleave = 1\n")]), 1);
+    assert_eq!((value(&report, "moved_max"), value(&report, "swarms_dissolved")), (0.0, 0.0));
+}
+
+#[test]
+fn second_deployed_swarm_takes_half_of_the_ring() {
+    let change = [
+        ("readiness = \"stated\"", "rules = \"deployed\"\nreadiness = \"at once\""),
+        ("lost_after = \"2 h\"\n", ""),
+        ("nodes = 30", "nodes = 13"),
+        (STEPS, "[[steps]]\ntimes = 1\njoin = 1\n"),
+    ];
+    let report = report(&churn(&change), 1);
+    // One in each of three replicates; the largest arc is then as long as the mean one.
+    assert_eq!((value(&report, "swarms_formed"), value(&report, "swarms_mean")), (3.0, 2.0));
+    assert!((value(&report, "load_peak") - 1.0).abs() < 1e-9, "{report:?}");
+}

@@ -140,3 +140,42 @@ fn table_that_was_changed_is_not_converted() {
         write(folder, name, &text);
     }
 }
+
+/// A folder with one table.
+fn table(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("a")).unwrap();
+    std::fs::write(folder.path().join("a/t.csv"), text).unwrap();
+    folder
+}
+
+#[test]
+fn counts_have_all_of_their_64_bits_and_axes_are_words_whatever_they_are_called() {
+    let folder = table("replicate,step\n18446744073709551615,\n0,9223372036854775808\n");
+    done(folder.path(), "parquet a");
+    assert!(types(&folder.path().join("a"), "t").iter().all(|(_, kind)| kind == "c"));
+    let folder = table("point,time,steps,metric,value\n7,0.5,3,m,0.5\n8,x,,m,\n");
+    done(folder.path(), "parquet a");
+    let kinds: String =
+        types(&folder.path().join("a"), "t").into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, "cwwwn");
+}
+
+#[test]
+fn cells_that_no_run_writes_are_refused_with_their_line() {
+    for (text, part) in [
+        ("replicate,step\n1,2\n1,-3\n", "line 3: step is no number"),
+        ("replicate,step\n1,2\n1,2.5\n", "line 3: step is no number"),
+        ("replicate,step\n1,2\n1,18446744073709551616\n", "line 3: step is no number"),
+        ("replicate,step\n1,2\n1,2\n1\n", "line 4: expected 2 cells"),
+        ("metric,value\nm,1\nm,inf\n", "line 3: value is no number"),
+        ("metric,value\nm,NaN\n", "line 2: value is no number"),
+        ("point,value\n1,2\n", "holds no table of a run or a sweep"),
+    ] {
+        let folder = table(text);
+        let output = said(folder.path(), "parquet a");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(part), "{text}: {error}");
+        assert!(!folder.path().join("a/t.parquet").exists());
+    }
+}

@@ -130,9 +130,10 @@ fn sizes_and_names_are_taken_up_to_their_ends_and_not_beyond() {
 
 #[test]
 fn steps_of_a_history_are_counted_with_the_nodes_of_its_start() {
-    // 300 more join later.
-    let fits = [("times = 150", "times = 999660")];
-    edge("churn", &fits, ("= 999660", "= 999661"), "[[steps]]", "at most 1000000 nodes");
+    // 40 at the start, 990 000 that go again, 9660 and 300 later.
+    let first = "times = 99\njoin = 10000\nleave = 10000\n[[steps]]\ntimes = 1\nleave = 10000\n[[steps]]\ntimes = 9660\njoin = 1\nleave = 1";
+    let fits = [("times = 150\njoin = 1", first)];
+    edge("churn", &fits, ("= 9660", "= 9661"), "[[steps]]", "at most 1000000 nodes");
     let text = BUILT_IN.iter().find(|b| b.name == "churn").unwrap().text;
     let start = &text[..text.find("[[steps]]").unwrap()];
     let none = start.replacen("replicates = 8", "replicates = 8\nsteps = []", 1);
@@ -140,6 +141,36 @@ fn steps_of_a_history_are_counted_with_the_nodes_of_its_start() {
     assert!(error.contains(", steps: expected steps"), "{error}");
     let plain = read("churn", &[("ready_after = 2", "")]).unwrap();
     assert!(matches!(plain.engine, Engine::Churn(churn) if churn.ready_after == 1));
+}
+
+#[test]
+fn histories_and_requests_that_just_end_are_taken() {
+    let text = BUILT_IN.iter().find(|b| b.name == "churn").unwrap().text;
+    let history = |steps: &str| {
+        let start = text[..text.find("[[steps]]").unwrap()].replacen("= 40", "= 1000", 1);
+        Scenario::parse("x.toml", &(start + steps)).map_err(|error| error.to_string())
+    };
+    let why = "[[steps]]: expected documents x nodes to be at most 100000000";
+    // A thousand nodes through 100 000 documents.
+    assert_eq!(history("[[steps]]\ntimes = 100000\n").err(), None);
+    assert!(history("[[steps]]\ntimes = 100001\n").unwrap_err().contains(why));
+    // Half as many documents of 2000, once that many have joined, and of a thousand again, once as many have left.
+    let growth = "[[steps]]\ntimes = 1\njoin = 1000\n[[steps]]\ntimes =";
+    assert_eq!(history(&format!("{growth} 49999\n")).err(), None);
+    assert!(history(&format!("{growth} 50000\n")).unwrap_err().contains(why));
+    let back = format!("{growth} 1\nleave = 1000\n[[steps]]\ntimes =");
+    assert_eq!(history(&format!("{back} 99996\n")).err(), None);
+    assert!(history(&format!("{back} 99997\n")).unwrap_err().contains(why));
+    // N documents up to 1000 + N nodes.
+    assert_eq!(history("[[steps]]\ntimes = 9512\njoin = 1\n").err(), None);
+    assert!(history("[[steps]]\ntimes = 9513\njoin = 1\n").unwrap_err().contains(why));
+    // Who joins last is there, though more were to leave than are: two documents of 1000, the others of 100.
+    let few = "[[steps]]\ntimes = 2\njoin = 100\nleave = 1000\n[[steps]]\ntimes =";
+    assert_eq!(history(&format!("{few} 999980\n")).err(), None);
+    assert!(history(&format!("{few} 999981\n")).unwrap_err().contains(why));
+    let most = [("requests = 10\n", "requests = 500000\n")];
+    let more = ("requests = 500000", "requests = 500001");
+    edge("onion", &most, more, "clients.requests", "count x requests to be at most 10000000");
 }
 
 #[test]

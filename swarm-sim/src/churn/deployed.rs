@@ -177,6 +177,8 @@ fn dissolve(swarms: &mut Swarms, stream: &mut Stream) {
 
 #[cfg(test)]
 mod tests {
+    use enjambre_protocol::id::StoreId;
+
     use super::*;
     use crate::stream::{Entity, Streams};
 
@@ -252,5 +254,101 @@ mod tests {
         swarms.values_mut().for_each(Vec::clear);
         dissolve(&mut swarms, &mut stream());
         assert_eq!(sizes(&swarms), [0]);
+    }
+
+    /// How many of 900 trials end with each count, by what is counted.
+    fn of_900<K: Ord>(mut trial: impl FnMut(&mut Stream) -> K) -> BTreeMap<K, u32> {
+        let (mut stream, mut found) = (stream(), BTreeMap::new());
+        for _ in 0..900 {
+            *found.entry(trial(&mut stream)).or_default() += 1;
+        }
+        found
+    }
+
+    #[test]
+    fn newcomer_joins_any_swarm_as_small_as_the_second_of_five() {
+        let found = of_900(|stream| {
+            let mut swarms = of_sizes(&[9, 6, 5, 8, 6]);
+            regroup(&mut swarms, &[node(99)], stream);
+            swarms.iter().find(|(_, members)| members.contains(&node(99))).map(|(id, _)| *id)
+        });
+        // Each of three 300 times, with a standard deviation of 14.1.
+        assert!(found.keys().eq([Some(1000), Some(2000), Some(4000)].iter()), "{found:?}");
+        assert!(found.values().all(|count| count.abs_diff(300) <= 70), "{found:?}");
+    }
+
+    #[test]
+    fn node_is_taken_out_of_all_in_large_swarms_equally_often() {
+        let found = of_900(|stream| take(&mut of_sizes(&[6, 5, 4]), MIN - 1, stream));
+        // Each of eleven 81.8 times, with a standard deviation below 8.7.
+        assert!(found.keys().eq((0..11).map(|at| Some(node(at))).collect::<Vec<_>>().iter()));
+        assert!(found.values().all(|count| (39..=125).contains(count)), "{found:?}");
+    }
+
+    #[test]
+    fn the_smallest_is_filled_first_and_with_the_last_that_can_be_spared() {
+        let filled = |before: &[usize]| {
+            let mut swarms = of_sizes(before);
+            fill_starving(&mut swarms, &mut stream());
+            swarms.into_values().map(|members| members.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(filled(&[4, 6]), [5, 5]);
+        // Two can be spared, and the smaller one needs both.
+        assert_eq!(filled(&[4, 3, 7]), [4, 5, 5]);
+    }
+
+    #[test]
+    fn swarm_is_filled_before_new_ones_form_and_none_forms_beside_one_that_starves() {
+        let mut swarms = of_sizes(&[4, 30]);
+        form(&mut swarms, &mut stream());
+        assert_eq!(sizes(&swarms), [4, 30]);
+        // With S swarms 34 − 5 S are beyond the least: enough for another while S is below 4.
+        regroup(&mut swarms, &[], &mut stream());
+        assert_eq!((swarms.len(), swarms.contains_key(&0)), (4, true));
+        let mut swarms = of_sizes(&[4, 8, 8, 8]);
+        regroup(&mut swarms, &[], &mut stream());
+        assert_eq!(sizes(&swarms), [5, 7, 8, 8]);
+    }
+
+    #[test]
+    fn lowest_starving_swarm_is_dissolved_into_the_smallest_of_the_others() {
+        let mut swarms = of_sizes(&[4, 3, 7]);
+        dissolve(&mut swarms, &mut stream());
+        assert!(swarms.keys().eq(&[1000, 2000]) && sizes(&swarms) == [7, 7]);
+        let found = of_900(|stream| {
+            let mut swarms = of_sizes(&[4, 5, 6, 7, 8, 9]);
+            dissolve(&mut swarms, stream);
+            sizes(&swarms)
+        });
+        assert!(found.keys().eq(&[vec![7, 7, 8, 8, 9]]), "{found:?}");
+    }
+
+    #[test]
+    fn swarms_stay_as_they_are_while_nobody_comes_or_goes() {
+        let storage = |index| StorageNode {
+            node: node(index),
+            store: StoreId::from_bytes([0; 16]),
+            prefix: [0; 3],
+            family: None,
+            listed: 0,
+        };
+        let mut nodes: Vec<StorageNode> = (0..8).map(storage).collect();
+        let member = |n: &StorageNode| Member { node: n.node, store: n.store };
+        let of = |position, members: &[StorageNode]| Configuration {
+            swarm: SwarmId::new(position).unwrap(),
+            number: 0,
+            phase: Phase::Owner,
+            stable: members.iter().map(member).collect(),
+            target: None,
+            unread_since: None,
+            loss_possible: None,
+        };
+        // Both starve, which the next change alone would mend.
+        let configurations = [of(0, &nodes[..4]), of(1000, &nodes[4..])].into_iter().collect();
+        let state = SwarmState { configurations, retired: 0 };
+        assert_eq!(next(&state, &nodes, &mut stream()), state);
+        nodes[7].node = node(8);
+        let changed = next(&state, &nodes, &mut stream());
+        assert!(changed.configurations.len() == 1 && holds(&changed, &nodes));
     }
 }

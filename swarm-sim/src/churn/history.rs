@@ -106,7 +106,7 @@ impl<'a> History<'a> {
         self.churn.rules == Rules::Ours
     }
 
-    /// Documents since the first.
+    /// Documents up to now, with the one that the history starts from.
     pub(crate) const fn step(&self) -> u32 {
         self.step
     }

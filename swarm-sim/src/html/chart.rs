@@ -198,6 +198,7 @@ mod tests {
         for (values, expected) in [
             (vec![0.0, 1.0], vec![0.0, 0.5, 1.0]),
             (vec![-3.0, 41.0], vec![-20.0, 0.0, 20.0, 40.0, 60.0]),
+            (vec![0.0, 4.0], vec![0.0, 1.0, 2.0, 3.0, 4.0]),
             (vec![0.0, 0.0], vec![0.0, 0.5, 1.0]),
             (vec![], vec![0.0, 1.0]),
         ] {
@@ -227,5 +228,120 @@ mod tests {
         assert!(file.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\""));
         assert!(!file.contains("var(") && file.contains(".c5{color:#b0124f}"), "{file}");
         assert!(!inline(&drawing, "x").contains("style"));
+    }
+
+    fn between(low: f64, high: f64) -> Option<Interval> {
+        Some(Interval { low, high })
+    }
+
+    #[track_caller]
+    fn has(drawing: &Drawing, parts: &[&str]) {
+        for part in parts {
+            assert!(drawing.body.contains(part), "no {part} in {}", drawing.body);
+        }
+    }
+
+    #[test]
+    fn row_stands_where_its_numbers_do() {
+        let row = Row {
+            name: "a".to_owned(),
+            value: 0.25,
+            // Student's interval may leave what shares can be.
+            interval: between(-0.5, 0.5),
+            expected: Some(0.4),
+        };
+        let drawing = rows("t", String::new(), "share", &[row]);
+        // Ticks at 0, 0.2, 0.4, 0.6 from 200 to 696: a tenth is 82.67.
+        has(&drawing, &["cx=\"406.7\" cy=\"20.0\"", "d=\"M200.0 20.0H613.3M", "M530.7 13.0l7 7"]);
+        assert_eq!((drawing.body.matches("class=\"grid\"").count(), drawing.height), (4, 72.0));
+        let sure = Row { name: "b".to_owned(), value: 1.0, interval: None, expected: None };
+        // Ticks from 0.9 on, and none beyond what shares can be.
+        has(&rows("t", String::new(), "share", &[sure]), &["cx=\"696.0\" cy=\"20.0\""]);
+    }
+
+    fn line(name: &str, places: &[(f64, f64)]) -> Line {
+        let place = |(x, y): &(f64, f64)| Place {
+            x: *x,
+            y: *y,
+            interval: between(y - 0.25, y + 0.25),
+            expected: None,
+        };
+        Line { name: name.to_owned(), places: places.iter().map(place).collect() }
+    }
+
+    #[test]
+    fn lines_rise_with_their_numbers_and_stand_beside_each_other() {
+        let across = Across::Numbers(vec![0.0, 10.0]);
+        let both = [line("a", &[(0.0, 0.0), (10.0, 1.0)]), line("b", &[(0.0, 0.5), (10.0, 0.5)])];
+        let heights = Frame::heights(&both, "share");
+        // Intervals beyond 0 and 1 are cut.
+        assert_eq!(heights, (0.0, 1.0));
+        assert_eq!(Frame::heights(&both, "ms"), (-0.25, 1.25));
+        let frame = Frame { across: &across, x: "days", y: "share", heights, band: Band::Bars };
+        let drawing = lines("t", String::new(), &frame, &both);
+        // From 70 to 696 with 6 % of room, from 236 up to 26, and each 6.5 beside its place.
+        has(
+            &drawing,
+            &[
+                "points=\"97.0,236.0 656.0,26.0\"",
+                "points=\"110.0,131.0 669.0,131.0\"",
+                "d=\"M97.0 236.0V183.5M94.0 236.0h6M94.0 183.5h6\"",
+            ],
+        );
+        // Both marks at both places, and in the legend.
+        assert_eq!(drawing.body.matches("class=\"dot\"").count(), 6);
+        assert!(!drawing.body.contains("hollow"));
+        let mut right = both.clone();
+        right[0].places[0].expected = Some(2.0);
+        assert_eq!(Frame::heights(&right, "share"), (0.0, 2.0));
+        assert!(lines("t", String::new(), &frame, &right).body.contains("what theory expects"));
+        assert!(!lines("t", String::new(), &frame, &both[..1]).body.contains("h44"));
+        // Numbers that would touch give way to round ones.
+        let across = Across::Numbers(vec![0.0, 0.1, 10.0]);
+        let drawing = lines("t", String::new(), &Frame { across: &across, ..frame }, &both);
+        assert!(drawing.body.contains(">5<") && !drawing.body.contains(">0.1<"));
+    }
+
+    #[test]
+    fn band_goes_there_along_its_upper_end_and_back_along_its_lower() {
+        let across = Across::Numbers(Vec::new());
+        let one = [line("a", &[(0.0, 0.5), (10.0, 0.5)])];
+        let frame =
+            Frame { across: &across, x: "d", y: "ms", heights: (0.0, 1.0), band: Band::Filled };
+        let drawing = lines("t", String::new(), &frame, &one);
+        let band = "points=\"70.0,78.5 696.0,78.5 696.0,183.5 70.0,183.5\"";
+        has(&drawing, &[band, "<text x=\"383.0\" y=\"251.0\" text-anchor=\"middle\">5</text>"]);
+        assert!(!drawing.body.contains("dot"));
+        // Two lines of 17 places have marks at every second one: nine of the first, eight of the other between them.
+        let places: Vec<(f64, f64)> = (0..17).map(|at| (f64::from(at), 0.5)).collect();
+        let drawing = lines("t", String::new(), &frame, &[line("a", &places), line("b", &places)]);
+        assert_eq!(drawing.body.matches("class=\"dot\"").count(), 9 + 8 + 2);
+    }
+
+    #[test]
+    fn names_stand_below_their_places_and_slope_where_they_are_long() {
+        let named = |names: [&str; 2]| {
+            let across = Across::Names(names.map(str::to_owned).to_vec());
+            let lines_of = [line("a", &[(0.0, 0.5), (1.0, 0.5)])];
+            let frame =
+                Frame { across: &across, x: "", y: "ms", heights: (0.0, 1.0), band: Band::Bars };
+            lines("t", String::new(), &frame, &lines_of)
+        };
+        // In the middle of each half of what is from 70 to 696.
+        let short = named(["one", "two"]);
+        has(&short, &["x=\"226.5\" y=\"251.0\" text-anchor=\"middle\">one<", "x=\"539.5\""]);
+        has(&short, &["points=\"226.5,131.0 539.5,131.0\""]);
+        // 313 pixels have room for 47 letters.
+        assert!(!named(["one", &"w".repeat(47)]).body.contains("rotate"));
+        has(&named(["one", &"w".repeat(48)]), &["rotate(-35 226.5 251.0)"]);
+    }
+
+    #[test]
+    fn long_number_at_the_end_of_an_axis_stays_in_the_drawing() {
+        let mut svg = String::new();
+        let scale = Scale { from: (0.0, 1.0), to: (70.0, 718.0) };
+        across(&mut svg, &[0.0, 1.0], &scale, (0.0, 10.0), "");
+        assert!(svg.contains("<text x=\"70.0\" y=\"25.0\" text-anchor=\"middle\">0<"), "{svg}");
+        assert!(svg.contains("<text x=\"718.0\" y=\"25.0\" text-anchor=\"end\">1<"), "{svg}");
     }
 }

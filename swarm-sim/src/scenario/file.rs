@@ -13,7 +13,7 @@ use super::disclosure::{DisclosureFile, disclosure};
 use super::error::Fault;
 use super::mixes::{MixesFile, mixes};
 use super::paths::{PathsFile, paths};
-use super::swarms::{SwarmsFile as MapsFile, swarms};
+use super::swarms::{DOCUMENTS_MAX, SwarmsFile as MapsFile, swarms};
 use super::value::{Bytes, Count, Delay, Period, Shape};
 use super::{
     Churn, Clients, Engine, Failures, Latency, Links, Network, Onion, Rules, Scenario, Share, Steps,
@@ -30,6 +30,9 @@ pub(super) const NODES: u32 = {
 
 /// Enough for any experiment, and few enough that a mistyped one ends.
 pub(super) const MANY: u32 = 1_000_000;
+
+/// Requests of all clients of a replicate at most: each is packets with true keys, and more would not end.
+const REQUESTS_MAX: u64 = 10_000_000;
 
 /// Bytes by which a request is recognised; see the onion engine.
 const REQUEST_MIN: usize = crate::onion::MARKER_LEN;
@@ -149,7 +152,7 @@ struct StepsFile {
 struct ClientsFile {
     count: Count<1, MANY>,
     contacts: Count<1, 1_000>,
-    requests: Count<1, MANY>,
+    requests: Spanned<Count<1, MANY>>,
     every: Period,
     request: Spanned<Bytes>,
     reply: Spanned<Bytes>,
@@ -305,11 +308,21 @@ fn churn(
     let of = |count: &Option<Count<0, NODES>>| count.map_or(0, |count| count.0);
     let network = Network::from(network);
     let mut most = u64::from(network.nodes);
+    let (mut present, mut work) = (most, 0u64);
     for file in steps.get_ref() {
-        most += u64::from(file.times.0) * u64::from(of(&file.join));
+        let [times, join, leave] = [file.times.0, of(&file.join), of(&file.leave)].map(u64::from);
+        most += times * join;
+        // At least as many as there can be: a drop may take more away.
+        let after = (present + times * join).saturating_sub(times * leave).max(join);
+        work = work.saturating_add(times.saturating_mul(present.max(after)));
+        present = after;
     }
     if steps.get_ref().is_empty() || most > u64::from(MANY) {
         let what = format!("expected steps, with at most {MANY} nodes over the whole history");
+        return Err(Fault::new(steps.span(), what));
+    }
+    if work > DOCUMENTS_MAX {
+        let what = format!("expected documents x nodes to be at most {DOCUMENTS_MAX}");
         return Err(Fault::new(steps.span(), what));
     }
     let steps = steps.get_ref().iter().map(|file| Steps {
@@ -330,6 +343,11 @@ fn churn(
 }
 
 fn clients(file: &ClientsFile) -> Result<Clients, Fault> {
+    let requests = file.requests.get_ref().0;
+    if u64::from(requests) * u64::from(file.count.0) > REQUESTS_MAX {
+        let what = format!("expected count x requests to be at most {REQUESTS_MAX}");
+        return Err(Fault::new(file.requests.span(), what));
+    }
     let most = payload_capacity(SizeClass::K128);
     let request = file.request.get_ref().0;
     if !(REQUEST_MIN..=most).contains(&request) {
@@ -344,7 +362,7 @@ fn clients(file: &ClientsFile) -> Result<Clients, Fault> {
     Ok(Clients {
         count: file.count.0,
         contacts: file.contacts.0,
-        requests: file.requests.0,
+        requests,
         every: file.every.0,
         request,
         reply,

@@ -160,7 +160,7 @@ fn fixed(file: &SwarmsFile, size: &Spanned<Count<1, SIZE_MAX>>) -> Result<Maps, 
 }
 
 /// Documents of a history times nodes at most: what is more would not end.
-const DOCUMENTS_MAX: u64 = 100_000_000;
+pub(super) const DOCUMENTS_MAX: u64 = 100_000_000;
 
 /// The nodes of the start, growth to all nodes, then as many that come as go.
 fn grown(file: &SwarmsFile, rules: Rules) -> Result<Maps, Fault> {

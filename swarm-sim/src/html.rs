@@ -56,8 +56,8 @@ const WORDS: &str = "\
 <dl>
 <dt>replicate</dt><dd>One repetition of the whole simulation with random numbers of its own. What differs between replicates is chance.</dd>
 <dt>95 % interval</dt><dd>Made so that it holds the true value in 95 of 100 cases. It says how sure the simulation is of its figure, not
-how far from the real world its assumptions are. Where two are given, the one over replicates is drawn: it also counts what the
-clients of one simulated network have in common.</dd>
+how far from the real world its assumptions are. Where two are given, the wider one is drawn: that over replicates also counts what the
+clients of one simulated network have in common, but a few replicates may agree by chance.</dd>
 <dt>wilson, replicates, order-statistics, bootstrap, kaplan-meier, none</dt><dd>How the interval was made: Wilson's for shares; Student's t over the
 replicates' means; ranks of the sample for quantiles, or resamples of clients; Kaplan-Meier's for times that were not all watched to their end; not at all, as for
 counts, extremes and single replicates.</dd>

@@ -61,7 +61,7 @@ fn other_results_are_seen_before_the_run() {
         std::fs::write(at.join("results.json"), "{\"scenario\": \"onion\"}").unwrap();
         let error = open(existing).unwrap_err();
         assert!(
-            matches!(&error, FolderError::OtherFile { file, .. } if file == "results.json"),
+            matches!(&error, FolderError::Foreign { file, .. } if file == "results.json"),
             "{error}"
         );
         std::fs::remove_file(at.join("results.json")).unwrap();
@@ -74,7 +74,12 @@ fn other_results_are_seen_before_the_run() {
         let error = open(Existing::Keep).unwrap_err();
         let there = format!("onion with --seed {seed} --replicates {replicates}: ");
         assert!(error.is_refusal() && error.to_string().contains(&there), "{error}");
-        assert!(open(Existing::Replace).is_ok());
+        // Without a manifest nothing says that a run wrote them.
+        let error = open(Existing::Replace).unwrap_err();
+        assert!(
+            matches!(&error, FolderError::NotWritten { file, .. } if file == "results.json"),
+            "{error}"
+        );
     }
 }
 
@@ -202,7 +207,7 @@ fn sweep_of_another_name_version_or_format_is_named() {
     let version = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
     for (from, to, part) in [
         (version.as_str(), "\"0.0.0\"", "another version of swarm-sim: 0.0.0, not "),
-        ("\"format\": 1", "\"format\": 7", "another format: 7, not 1"),
+        ("\"format\": 2", "\"format\": 7", "another format: 7, not 2"),
         ("\"guards\"", "\"others\"", "another scenario: others, not guards"),
     ] {
         assert!(whole.contains(from), "{from}: {whole}");
@@ -230,10 +235,10 @@ fn point_under_the_number_or_with_the_values_of_another_is_damaged() {
     }
     // It is written beside where it shall stand, so that no half of it is ever found there.
     std::fs::remove_file(&point).unwrap();
-    std::fs::create_dir(at.join("a/points/00001.part")).unwrap();
+    std::fs::create_dir(at.join("a/points/.00001.json.part")).unwrap();
     assert_eq!(said(at, "", "sweep s.toml --out a").0, Some(1));
     assert!(!point.exists());
-    std::fs::remove_dir(at.join("a/points/00001.part")).unwrap();
+    std::fs::remove_dir(at.join("a/points/.00001.json.part")).unwrap();
     assert_eq!(said(at, "", "sweep s.toml --out a").0, Some(0));
     assert_eq!(std::fs::read_to_string(&point).unwrap(), whole);
 }

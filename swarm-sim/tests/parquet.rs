@@ -151,13 +151,18 @@ fn table(text: &str) -> tempfile::TempDir {
 
 #[test]
 fn counts_have_all_of_their_64_bits_and_axes_are_words_whatever_they_are_called() {
-    let folder = table("replicate,step\n18446744073709551615,\n0,9223372036854775808\n");
-    done(folder.path(), "parquet a");
-    assert!(types(&folder.path().join("a"), "t").iter().all(|(_, kind)| kind == "c"));
-    let folder = table("point,time,steps,metric,value\n7,0.5,3,m,0.5\n8,x,,m,\n");
-    done(folder.path(), "parquet a");
-    let kinds: String =
-        types(&folder.path().join("a"), "t").into_iter().map(|(_, kind)| kind).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    done(at, "run churn --replicates 1 --out a");
+    let types = |text: &str| {
+        write(at, "a/t.csv", text);
+        done(at, "parquet a --overwrite");
+        types(&at.join("a"), "t")
+    };
+    let counts = types("replicate,step\n18446744073709551615,\n0,9223372036854775808\n");
+    assert!(counts.iter().all(|(_, kind)| kind == "c"));
+    let swept = types("point,time,steps,metric,value\n7,0.5,3,m,0.5\n8,x,,m,\n");
+    let kinds: String = swept.into_iter().map(|(_, kind)| kind).collect();
     assert_eq!(kinds, "cwwwn");
 }
 
@@ -173,9 +178,7 @@ fn cells_that_no_run_writes_are_refused_with_their_line() {
         ("point,value\n1,2\n", "holds no table of a run or a sweep"),
     ] {
         let folder = table(text);
-        let output = said(folder.path(), "parquet a");
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(2) && error.contains(part), "{text}: {error}");
+        refused(folder.path(), "parquet a", part);
         assert!(!folder.path().join("a/t.parquet").exists());
     }
 }

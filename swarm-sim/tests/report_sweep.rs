@@ -76,7 +76,13 @@ fn page_about_a_sweep_draws_every_figure_over_the_axis_with_theory_beside_it() {
         );
         drawn.sort();
         let numbers = |row: &Vec<String>| {
-            let ends = if row[12].is_empty() { [&row[5], &row[6]] } else { [&row[12], &row[13]] };
+            // The wider of its own interval and the one over replicates.
+            let width = |low: usize| {
+                let end = |at: usize| row[at].parse().unwrap_or(f64::NAN);
+                end(low + 1) - end(low)
+            };
+            let is_own = row[12].is_empty() || width(5) > width(12);
+            let ends = if is_own { [&row[5], &row[6]] } else { [&row[12], &row[13]] };
             [&row[0], &row[1], &row[2], &row[9], &row[4], ends[0], ends[1], &row[11]]
                 .map(String::clone)
                 .to_vec()

@@ -282,9 +282,13 @@ fn deployed_clients_have_nine_nodes_and_start_daily_unless_set() {
 #[test]
 fn disclosure_that_just_ends_is_taken_and_unset_keys_mean_what_is_said() {
     let name = "disclosure";
-    // 80 000 rounds of 1 250 000 users and messages.
-    let most = [("count = 1000", "count = 1000000"), ("batch = 100", "batch = 250000")];
-    edge(name, &most, ("= 250000", "= 250001"), "rounds", "rounds x (batch + users)");
+    // 80 000 rounds of 250 000 messages and of 100 000 users with ten partners.
+    let most = [
+        ("count = 1000", "count = 100000"),
+        ("partners = 3", "partners = 10"),
+        ("batch = 100", "batch = 250000"),
+    ];
+    edge(name, &most, ("= 250000", "= 250001"), "rounds", "rounds x (batch + users x partners)");
     let last = [("look_every = 10", "look_every = 2000")];
     edge(name, &last, ("= 2000 ", "= 1999 "), "adversary.look_every", "as many as rounds");
     let all = |change: &[(&str, &str)]| match read(name, change).unwrap().engine {

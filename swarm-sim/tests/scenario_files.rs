@@ -387,8 +387,6 @@ fn scenario_that_would_not_end_is_refused_with_what_is_allowed() {
     assert!(
         Scenario::parse("x.toml", &fits.replacen("replicates = 8", "replicates = 2283", 1)).is_ok()
     );
-    let onion = [("count = 20", "count = 1000000"), ("requests = 10", "requests = 1000000")];
-    refused("onion", &onion, "a replicate alone has about 1000000000000000 draws");
     let disclosure = [("rounds = 2000", "rounds = 800000"), ("replicates = 8", "replicates = 200")];
     refused(
         "disclosure",

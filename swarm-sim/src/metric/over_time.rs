@@ -192,7 +192,7 @@ mod tests {
     fn nothing_is_said_of_times_for_which_nobody_was_watched() {
         let event = |time| Observed { time, event: true };
         let long = vec![event(2.0), event(6.0), cut(9.0), cut(9.0)];
-        let short = vec![event(1.0), cut(4.0), cut(4.0), cut(4.0)];
+        let short = vec![event(1.0), event(2.0), cut(4.0), cut(4.0)];
         let times = Times::of(&[long.clone(), short]);
         assert_eq!(times.by("x", 9.5).value, None);
         // The second replicate was watched for 4 only.
@@ -212,8 +212,9 @@ mod tests {
         let times = Times::of(&[clients.clone(), clients]);
         let by = |time| times.by("x", time).interval();
         assert_eq!((by(5.0), by(9.0)), (stats::wilson(0, 160), stats::wilson(0, 80)));
-        let happened = |time| [Observed { time, event: true }, cut(9.0), cut(9.0)].to_vec();
-        let times = Times::of(&[happened(1.0), happened(2.0)]);
+        let happened =
+            |time, others: &[Observed]| [&[Observed { time, event: true }], others].concat();
+        let times = Times::of(&[happened(1.0, &[cut(9.0)]), happened(2.0, &[cut(9.0); 2])]);
         assert!(times.by("x", 9.0).over_replicates().is_some());
         let nobody = Times::of(&[Vec::new()]);
         assert_eq!((nobody.by("x", 0.0).value, nobody.median("x", "d").value), (None, None));

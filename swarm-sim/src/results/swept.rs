@@ -64,9 +64,12 @@ pub struct SweptRow {
 }
 
 impl SweptRow {
-    /// The 95 % interval that also holds where single trials are correlated, if there is one; else the other.
+    /// The wider 95 % interval, as a run's page draws it.
     pub fn widest(&self) -> Option<Interval> {
-        self.over_replicates.or(self.own)
+        let (over, own) = (self.over_replicates, self.own);
+        let is_wider =
+            |over: &Interval| own.is_none_or(|own| over.high - over.low >= own.high - own.low);
+        over.filter(is_wider).or(own)
     }
 }
 
@@ -183,4 +186,27 @@ fn row(line: &str, axes: usize) -> Option<(String, String, SweptRow)> {
         expected: number(expected)?,
     };
     Some((name.clone(), unit.clone(), row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interval_of_replicates_that_agree_by_chance_is_not_the_one_that_is_drawn() {
+        let interval = |low, high| Some(Interval { low, high });
+        let widest = |own, over_replicates| {
+            let (values, interval) = (Vec::new(), String::new());
+            let (value, samples, expected) = (Some(0.5), 4, None);
+            SweptRow { point: 0, values, value, own, interval, over_replicates, samples, expected }
+                .widest()
+        };
+        assert_eq!(widest(interval(0.1, 0.9), interval(0.5, 0.5)), interval(0.1, 0.9));
+        assert_eq!(widest(interval(0.4, 0.6), interval(0.1, 0.9)), interval(0.1, 0.9));
+        assert_eq!(widest(None, interval(0.1, 0.9)), interval(0.1, 0.9));
+        assert_eq!(
+            (widest(interval(0.4, 0.6), None), widest(None, None)),
+            (interval(0.4, 0.6), None)
+        );
+    }
 }

@@ -192,7 +192,9 @@ def _sweep_row(row: Mapping[str, str], axes: Sequence[str]) -> SweepRow:
         replicates_high=number("replicates_high"),
         by_replicate=(),
     )
-    return SweepRow(int(row["point"]), {axis: row[axis] for axis in axes}, metric)
+    # A key that a table has a column of anyway stands there under another name.
+    column = {axis: f"sweep.{axis}" if f"sweep.{axis}" in row else axis for axis in axes}
+    return SweepRow(int(row["point"]), {axis: row[column[axis]] for axis in axes}, metric)
 
 
 def _named_rows(path: Path) -> list[dict[str, str]]:

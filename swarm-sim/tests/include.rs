@@ -153,3 +153,13 @@ fn file_that_includes_none_is_told_the_very_line() {
     let error = Scenario::load(&file).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{file}, line {line}, steps.times: ")), "{error}");
 }
+
+#[test]
+fn key_in_one_of_several_tables_of_a_name_is_found_in_that_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let steps = "[[steps]]\ntimes = 5\njoin = 1\n\n[[steps]]\njoin = 1\ntimes = 0\n";
+    let file = write(folder, "mine.toml", &format!("include = \"churn\"\n\n{steps}"));
+    let error = Scenario::load(&file).unwrap_err().to_string();
+    assert!(error.contains("mine.toml, line 9, steps.times"), "{error}");
+}

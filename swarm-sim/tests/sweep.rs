@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use program::{command, contents, done, refused, small, write};
+use program::{built_in, command, contents, done, read, refused, small, write};
 
 const GRID: &str =
     "\n[sweep]\n\"adversary.share\" = [\"5 %\", \"20 %\"]\n\"paths.guards\" = [1, 2, 3]\n";
@@ -260,4 +260,20 @@ fn sweep_that_was_changed_after_it_was_written_is_refused_with_the_file() {
     refused(at, "sweep s.toml --out a", "a holds a report.html that is not of this sweep");
     restored("a/report.html");
     assert!(contents(at) == before, "something was written");
+}
+
+#[test]
+fn axis_named_as_a_column_has_a_column_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (base, _) = built_in("swarm-size").split_once("[sweep]").unwrap();
+    let base = base.replacen("replicates = 8", "replicates = 2", 1);
+    write(at, "s.toml", &format!("{base}[sweep]\nsamples = [50, 60]\n"));
+    done(at, "sweep s.toml --out a");
+    let header = |name: &str| read(at, name).lines().next().unwrap().to_owned();
+    assert!(header("a/sweep.csv").starts_with("point,sweep.samples,metric,"));
+    assert!(header("a/runs.csv").starts_with("point,sweep.samples,scenario,"));
+    let manifest: Value = serde_json::from_str(&read(at, "a/manifest.json")).unwrap();
+    assert_eq!(manifest["axes"][0], "samples");
+    done(at, "report a");
 }

@@ -221,8 +221,9 @@ fn drawn(
     let text: Vec<String> = rows().map(said).collect();
     let lines: Vec<Line> = lines.iter().map(|(line, _)| line.clone()).collect();
     let drawing = chart::lines(&figure.name, text.join(" "), frame, &lines);
+    let axes: Vec<String> = sweep.axes.iter().map(Axis::column).collect();
     let mut columns = vec!["point"];
-    columns.extend(sweep.axes.iter().map(|axis| axis.key.as_str()));
+    columns.extend(axes.iter().map(String::as_str));
     columns.extend(["unit", "value", "low", "high", "expected"]);
     let numbers = rows().map(|row| {
         let (low, high) = (row.widest().map(|i| i.low), row.widest().map(|i| i.high));

@@ -183,15 +183,14 @@ fn write_whole<'a>(
             break;
         }
     }
-    if written.is_ok() {
-        for (half, file) in &halves {
-            std::fs::rename(half, file).map_err(|error| (file.to_path_buf(), error))?;
+    for (half, file) in &halves {
+        if written.is_ok() {
+            written = std::fs::rename(half, file).map_err(|error| (file.to_path_buf(), error));
         }
-        return Ok(());
-    }
-    for (half, _) in &halves {
-        // One that was not made is not there.
-        let _ = std::fs::remove_file(half);
+        if written.is_err() {
+            // One that was not made is not there.
+            let _ = std::fs::remove_file(half);
+        }
     }
     written
 }

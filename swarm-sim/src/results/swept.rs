@@ -131,7 +131,7 @@ fn figures(file: &Path, text: &str, axes: &[Axis]) -> Result<Vec<SweptFigure>, R
     let wrong =
         |line: usize, expected: &str| invalid(file, format!("line {line}: expected {expected}"));
     let mut lines = text.lines();
-    let keys = axes.iter().map(|axis| axis.key.clone());
+    let keys = axes.iter().map(Axis::column);
     let columns = METRIC_COLUMNS.split(',').map(str::to_owned);
     let columns: Vec<String> =
         core::iter::once("point".to_owned()).chain(keys).chain(columns).collect();

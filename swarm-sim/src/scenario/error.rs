@@ -96,17 +96,22 @@ impl From<toml::de::Error> for Fault {
 
 /// Where the line of a key starts, and its number from 1. A table is found by its header, with or without brackets.
 pub(super) fn line_of(text: &str, key: &str) -> Option<(usize, usize)> {
+    lines_of(text, key).first().copied()
+}
+
+/// The same for all places of a key that may stand in several tables of one name.
+pub(super) fn lines_of(text: &str, key: &str) -> Vec<(usize, usize)> {
     let bare = key.trim_matches(['[', ']']);
-    let mut start = 0;
+    let (mut start, mut all) = (0, Vec::new());
     for (line, content) in (1..).zip(text.split_inclusive('\n')) {
         let found = key_at(text, start);
         let found = found.as_deref().map(|found| found.trim_matches(['[', ']']).trim());
         if found == Some(bare) && !content.trim_start().starts_with('#') {
-            return Some((start, line));
+            all.push((start, line));
         }
         start += content.len();
     }
-    None
+    all
 }
 
 /// The key whose value starts at `start`, with the table it stands in.

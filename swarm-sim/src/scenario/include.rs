@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::error::{Fault, line_of};
+use super::error::{Fault, line_of, lines_of};
 use super::{BUILT_IN, ScenarioError};
 
 /// Files that include each other at most.
@@ -132,18 +132,23 @@ impl Whole {
 
     /// An error about the whole text as one about the file in which the key stands.
     pub(crate) fn located(&self, error: ScenarioError) -> ScenarioError {
-        let ScenarioError::Invalid { key: Some(key), what, .. } = &error else { return error };
+        let ScenarioError::Invalid { key: Some(key), what, line, .. } = &error else {
+            return error;
+        };
         if self.parts.len() < 2 {
             return error;
         }
         // The first that says it is the one whose word holds.
         let first = self.parts.iter().find(|part| part.says(key));
         let parts = first.map_or(&self.parts[..], core::slice::from_ref);
+        // Of several tables of one name, which.
+        let earlier = lines_of(&self.text, key).iter().filter(|(_, at)| at < line).count();
         // A table that stands in one line of a file may be many lines of the whole.
         let mut wanted = key.as_str();
         loop {
             for part in parts {
-                if let Some((_, line)) = line_of(&part.text, wanted) {
+                let lines = lines_of(&part.text, wanted);
+                if let Some((_, line)) = lines.get(earlier).or(lines.first()).copied() {
                     let (file, key, what) = (part.file.clone(), Some(key.clone()), what.clone());
                     return ScenarioError::Invalid { file, line, key, what };
                 }

@@ -208,10 +208,10 @@ impl SweepFolder {
         SweepError::Damaged { path }
     }
 
-    /// Whether both are one place.
+    /// Whether both are one place. Both are there.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let place = |folder: &Self| std::fs::canonicalize(&folder.path).ok();
-        self.path == other.path || (place(self).is_some() && place(self) == place(other))
+        place(self) == place(other)
     }
 
     /// Keeps others from writing to the folder, which is made, until the guard is dropped.
@@ -388,7 +388,7 @@ fn digest_of(done: &[Done]) -> String {
 
 /// The table of runs, a point a line.
 fn runs(sweep: &Sweep, of: &Manifest, done: &[Done]) -> String {
-    let keys = sweep.axes.iter().map(|axis| cell(&axis.key) + ",");
+    let keys = sweep.axes.iter().map(|axis| cell(&axis.column()) + ",");
     let mut table = format!("point,{}{}\n", keys.collect::<String>(), output::RUN_COLUMNS);
     let Manifest { scenario, engine, swarm_sim, seed, replicates, .. } = of;
     for Done { point, values, events, digest, .. } in done {
@@ -401,7 +401,7 @@ fn runs(sweep: &Sweep, of: &Manifest, done: &[Done]) -> String {
 
 /// The table of all rows.
 fn table(sweep: &Sweep, done: &[Done]) -> String {
-    let keys = sweep.axes.iter().map(|axis| cell(&axis.key) + ",");
+    let keys = sweep.axes.iter().map(|axis| cell(&axis.column()) + ",");
     let mut table = format!("point,{}{}\n", keys.collect::<String>(), output::METRIC_COLUMNS);
     for done in done {
         let values: Vec<String> = done.values.iter().map(|value| cell(value)).collect();

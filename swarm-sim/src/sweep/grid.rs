@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::SweepError;
+use crate::output::{METRIC_COLUMNS, RUN_COLUMNS};
 use crate::scenario::{Scenario, ScenarioError, Whole};
 
 /// Points of a sweep at most.
@@ -21,6 +22,15 @@ pub struct Axis {
     pub key: String,
     /// The values, as they are shown.
     pub values: Vec<String>,
+}
+
+impl Axis {
+    /// The name of its column in tables: its key, with `sweep.` before it where tables have a column of that name already.
+    pub fn column(&self) -> String {
+        let mut others = RUN_COLUMNS.split(',').chain(METRIC_COLUMNS.split(','));
+        let is_taken = others.any(|other| other == self.key);
+        if is_taken { format!("sweep.{}", self.key) } else { self.key.clone() }
+    }
 }
 
 /// One combination.

@@ -150,13 +150,13 @@ impl CommandError {
     /// 2 for what the caller can correct, 1 for a failure.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) => 2,
+            // Results are asked for by name: another folder may be read.
+            Self::Scenario(_) | Self::Theory(_) | Self::Compare(_) | Self::Results(_) => 2,
             Self::Report(_) | Self::New { .. } => 2,
             Self::Folder(error) if error.is_refusal() => 2,
             #[cfg(feature = "parquet")]
             Self::Parquet(error) if error.is_refusal() => 2,
             Self::Sweep(error) if error.is_refusal() => 2,
-            Self::Results(error) if error.is_refusal() => 2,
             _ => 1,
         }
     }

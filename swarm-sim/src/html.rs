@@ -20,6 +20,7 @@ pub use plot::Plot;
 pub use runs::runs;
 pub use sweep::sweep;
 
+use crate::output::folder::MADE;
 use text::escape;
 
 /// A page with its drawings.
@@ -42,7 +43,7 @@ h3 small{font-weight:normal}th[scope=row]{min-width:5rem}dt{font-weight:bold}dd{
 fn opened(title: &str) -> String {
     let (title, style) = (escape(title), chart::style());
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"{MADE}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>\n{style}\n{LAYOUT}\n</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     )

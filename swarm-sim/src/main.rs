@@ -92,7 +92,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Compare two runs figure by figure; exit code 1 if one differs by more than its interval allows.
+    /// Compare two runs figure by figure; exit code 1 if the runs can tell one apart (Holm's procedure over all).
     #[command(after_help = command::compare::HELP)]
     Compare {
         /// The folder of one run.
@@ -129,7 +129,7 @@ enum Action {
         /// The built-in scenario that it is a copy of.
         #[arg(long, value_name = "NAME", default_value = "quickstart")]
         from: String,
-        /// Print errors as JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -281,7 +281,7 @@ fn execute(action: Action) -> Result<String, CommandError> {
             command::parquet::parquet(&folders, existing, json)
         }
         Action::Compare { a, b, json } => command::compare::compare(&a, &b, json),
-        Action::New { file, from, .. } => command::scenarios::new(&file, &from),
+        Action::New { file, from, json } => command::scenarios::new(&file, &from, json),
         Action::Explain { scenario, json } => command::scenarios::explain(&scenario, json),
         Action::Scenarios { json } => command::scenarios::list(json),
         Action::Analytic { query } => command::theory::analytic(&query),

@@ -32,6 +32,12 @@ pub enum ResultsError {
         /// The folder.
         folder: String,
     },
+    /// It is a file.
+    #[error("{file} is a file: give the folder that `run` or `sweep` wrote")]
+    File {
+        /// The file.
+        file: String,
+    },
     /// There is a part of a sweep in it.
     #[error("{folder} has shard {shard} of a sweep: put the shards together with `merge` first")]
     Shard {
@@ -289,6 +295,9 @@ fn changed(file: &Path, expected: &str) -> ResultsError {
 }
 
 fn cannot_read(file: &Path, source: io::Error) -> ResultsError {
+    if let Some(folder) = file.parent().filter(|_| source.kind() == io::ErrorKind::NotADirectory) {
+        return ResultsError::File { file: folder.display().to_string() };
+    }
     ResultsError::Read { file: file.display().to_string(), source }
 }
 

@@ -190,7 +190,8 @@ fn manifest_of_something_else_is_not_overwritten() {
     for line in ["run s.toml --out a", "run s.toml --out a --overwrite"] {
         let (code, _, error) = said(at, line);
         assert_eq!(code, Some(2), "{line}");
-        let sentence = "a holds a manifest.json that no run wrote, such as a sweep's: give another";
+        let sentence =
+            "a holds a manifest.json that no run wrote, or that is damaged: give another";
         assert!(error.contains(sentence) && error.lines().count() == 1, "{error}");
     }
     assert!(before == (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap()));

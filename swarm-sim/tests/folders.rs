@@ -146,7 +146,8 @@ fn files_are_written_all_or_none_and_replaced_only_where_asked() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let files = |first: &str, second: &str| -> [(PathBuf, String); 2] {
-        [(at.join("a"), first.to_owned()), (at.join("new/b"), second.to_owned())]
+        // Tables of one column each.
+        [(at.join("a"), format!("x\n{first}")), (at.join("new/b"), format!("y\n{second}"))]
     };
     write_files(&files("1", "2"), Existing::Keep).unwrap();
     write_files(&files("1", "2"), Existing::Keep).unwrap();
@@ -155,9 +156,15 @@ fn files_are_written_all_or_none_and_replaced_only_where_asked() {
     let error = write_files(&files("1", "4"), Existing::Keep).unwrap_err();
     assert!(matches!(&error, FolderError::OtherPage { file } if file.ends_with("new/b")));
     let text = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
-    assert_eq!((text("a"), text("new/b")), ("1".to_owned(), "2".to_owned()));
+    assert_eq!((text("a"), text("new/b")), ("x\n1".to_owned(), "y\n2".to_owned()));
     write_files(&files("3", "4"), Existing::Replace).unwrap();
-    assert_eq!((text("a"), text("new/b")), ("3".to_owned(), "4".to_owned()));
+    assert_eq!((text("a"), text("new/b")), ("x\n3".to_owned(), "y\n4".to_owned()));
+    // What is of another kind is nobody's to replace.
+    std::fs::write(at.join("a"), "mine").unwrap();
+    let error = write_files(&files("5", "6"), Existing::Replace).unwrap_err();
+    assert!(matches!(&error, FolderError::OtherKind { file } if file.ends_with("a")), "{error}");
+    assert_eq!((text("a"), text("new/b")), ("mine".to_owned(), "y\n4".to_owned()));
+    std::fs::write(at.join("a"), "x\n3").unwrap();
     // A folder in the way is no page of anyone's, and the first file stays what it is.
     std::fs::remove_file(at.join("new/b")).unwrap();
     std::fs::create_dir(at.join("new/b")).unwrap();
@@ -167,7 +174,7 @@ fn files_are_written_all_or_none_and_replaced_only_where_asked() {
         assert!(error.to_string().contains("new/b"), "{error}");
         assert_eq!(
             (text("a"), names(at)),
-            ("3".to_owned(), vec!["a".to_owned(), "new".to_owned()])
+            ("x\n3".to_owned(), vec!["a".to_owned(), "new".to_owned()])
         );
         assert_eq!(names(&at.join("new")), ["b"]);
     }

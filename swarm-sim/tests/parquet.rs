@@ -107,6 +107,9 @@ fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
     std::fs::remove_file(folder.join("run/metrics.parquet")).unwrap();
     refused(folder, "parquet run", "steps.parquet has other contents");
     assert!(!folder.join("run/metrics.parquet").exists());
+    refused(folder, "parquet run --overwrite", "steps.parquet is nothing that this command wrote");
+    std::fs::write(folder.join("run/steps.parquet"), "PAR1 of another run").unwrap();
+    refused(folder, "parquet run", "steps.parquet has other contents");
     done(folder, "parquet run --overwrite");
     let metrics = std::fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
     std::fs::write(folder.join("run/metrics.csv"), metrics.replacen(",none,", ",x,none,", 1))

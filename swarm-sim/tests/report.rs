@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use program::{done, read, refused, reseal, said, write};
+use program::{contents, done, read, refused, reseal, said, write};
 
 /// A built-in scenario with another text at one place, as a file.
 fn changed(folder: &Path, name: &str, from: &str, to: &str, file: &str) {
@@ -406,4 +406,32 @@ fn run_that_was_changed_after_it_was_written_is_refused_with_the_file() {
     write(folder, "a/mine.csv", "replicate,step,mine\n0,1,2\n");
     done(folder, "report a");
     done(folder, "compare a b");
+}
+
+#[test]
+fn only_pages_and_plots_are_replaced_and_plots_stay_out_of_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    done(at, "run churn --replicates 2 --out a");
+    done(at, "run churn --replicates 2 --seed 2 --out b");
+    write(at, "mine.toml", "version = 1\n");
+    write(at, "mine.html", "<html>mine</html>\n");
+    let before = contents(at);
+    for out in ["mine.toml", "mine.html", "a/results.json", "a/steps.csv"] {
+        let line = format!("report a --out {out} --overwrite");
+        refused(at, &line, &format!("{out} is nothing that this command wrote"));
+    }
+    refused(at, "report a --plots a --overwrite", "a holds results, among which plots are lost");
+    assert!(contents(at) == before, "something was written");
+    done(at, "report a --out page.html --plots plots");
+    write(at, "plots/nodes_mean.csv", "mine\n");
+    let line = "report b --out page.html --plots plots --overwrite";
+    refused(at, line, "plots/nodes_mean.csv is nothing that this command wrote");
+    std::fs::remove_file(at.join("plots/nodes_mean.csv")).unwrap();
+    write(at, "empty.html", "");
+    done(at, line);
+    done(at, "report b --out empty.html --overwrite");
+    assert_eq!(read(at, "page.html"), read(at, "empty.html"));
+    refused(at, "compare a mine.toml", "mine.toml is a file: give the folder");
+    refused(at, "report a/results.json", "a/results.json is a file: give the folder");
 }

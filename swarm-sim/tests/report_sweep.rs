@@ -201,7 +201,10 @@ fn drawings_as_files_stand_alone_and_replace_no_others_unasked() {
     std::fs::write(at.join("p/latency_p50.csv"), "mine").unwrap();
     refused(at, "report a --plots p --out a.html", "p/latency_p50.csv has other contents: give");
     assert!(names(&at.join("p")).len() == 1 && !at.join("a.html").exists());
-    let out = done(at, "report a --plots p --out a.html --overwrite");
+    let line = "report a --plots p --out a.html --overwrite";
+    refused(at, line, "p/latency_p50.csv is nothing that this command wrote");
+    std::fs::remove_file(at.join("p/latency_p50.csv")).unwrap();
+    let out = done(at, line);
     let (first, second) = out.split_once('\n').unwrap();
     assert_eq!(first, "page about 1 run in a.html");
     let count = names(&at.join("p")).len();

@@ -8,7 +8,7 @@ use swarm_sim::results::Results;
 use super::CommandError;
 
 pub(crate) const HELP: &str = "\
-Exit code 0: no figure differs; 1: one does; 2: the two cannot be compared, as they are of different engines.
+Exit code 0: no figure is told apart; 1: one is; 2: the two cannot be compared, as they are of different engines or cannot be read.
 Runs of one scenario name and one seed are compared replicate by replicate. Each figure is shown with a 95 % interval
 of its own, of which one in twenty lies beside zero where nothing differs, and with p, the probability of a difference
 as large by chance. Whether it differs is said by Holm's procedure (1979) over all figures: in 95 of 100 comparisons at

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 use swarm_sim::html::{self, Page};
 use swarm_sim::output::folder::{Existing, write_files};
-use swarm_sim::output::{PAGE, counted};
+use swarm_sim::output::manifest::MANIFEST;
+use swarm_sim::output::{PAGE, RESULTS, counted};
 use swarm_sim::results::{Results, ResultsError, Swept};
 
 use super::CommandError;
@@ -17,7 +18,7 @@ scenario with other settings stand beside each other under the settings that dif
 over the swept key with the most values that are numbers, with a line for each combination of the others.
 The page is one file without scripts that loads nothing. The same folders give the same bytes.
 
-Example: swarm-sim report runs/churn --plots runs/churn/plots";
+Example: swarm-sim report runs/churn --plots plots";
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
@@ -31,7 +32,7 @@ pub(crate) struct ReportArgs {
     /// A folder for every drawing as NAME.svg, and for the numbers that it shows as NAME.csv. None are written unless set.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
-    /// Replace files.
+    /// Replace pages and plots with other contents; no other file is ever replaced.
     #[arg(long)]
     overwrite: bool,
     /// Print JSON.
@@ -44,6 +45,8 @@ pub(crate) struct ReportArgs {
 pub(crate) enum ReportError {
     #[error("say with --out where the page about {count} folders goes")]
     NoOut { count: usize },
+    #[error("{folder} holds results, among which plots are lost: give --plots a folder of its own")]
+    Among { folder: String },
     #[error("{folder} is a sweep: a page is about one sweep, or about runs")]
     Mixed { folder: String },
 }
@@ -76,6 +79,11 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
         (None, [folder]) => folder.join(PAGE),
         (None, folders) => return Err(ReportError::NoOut { count: folders.len() }.into()),
     };
+    let holds_results =
+        |folder: &&PathBuf| [RESULTS, MANIFEST].iter().any(|name| folder.join(name).exists());
+    if let Some(folder) = asked.plots.as_ref().filter(holds_results) {
+        return Err(ReportError::Among { folder: folder.display().to_string() }.into());
+    }
     let Subject { word, count, page } = subject(&asked.folders)?;
     let mut files = match &asked.plots {
         Some(folder) => plots(folder, &page),

@@ -36,7 +36,7 @@ The file's name, without ending, becomes the scenario's: it keys the random stre
 Example: swarm-sim new mine.toml && swarm-sim run mine.toml";
 
 /// Writes a commented scenario to start from.
-pub(crate) fn new(file: &Path, from: &str) -> Result<String, CommandError> {
+pub(crate) fn new(file: &Path, from: &str, as_json: bool) -> Result<String, CommandError> {
     let refused = |what: String| CommandError::New { what };
     let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == from) else {
         return Err(ScenarioError::Unknown { name: from.to_owned() }.into());
@@ -45,8 +45,7 @@ pub(crate) fn new(file: &Path, from: &str) -> Result<String, CommandError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_toml = file.extension().is_some_and(|ending| ending == "toml");
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) || !is_toml {
-        let what =
-            "expected a file such as mine.toml: up to 64 lower-case letters, digits and dashes";
+        let what = "expected a file such as mine.toml, of 1 to 64 lower-case letters, digits and dashes, and .toml";
         return Err(refused(format!("{}: {what}", file.display())));
     }
     let text =
@@ -63,6 +62,9 @@ pub(crate) fn new(file: &Path, from: &str) -> Result<String, CommandError> {
         }
     }
     let shown = file.display();
+    if as_json {
+        return Ok(format!("{}\n", json!({"file": shown.to_string(), "from": from})));
+    }
     Ok(format!("{shown} is {from} under another name; run it with: swarm-sim run {shown}\n"))
 }
 

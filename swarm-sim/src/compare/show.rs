@@ -33,7 +33,7 @@ pub fn to_text(comparison: &Comparison) -> String {
     for figure in figures {
         let verdict = match figure.differs {
             Some(true) => "DIFFERS",
-            Some(false) => "equal",
+            Some(false) => "not apart",
             None => "not judged",
         };
         let Difference { name, unit, a, b, .. } = figure;

@@ -6,6 +6,7 @@ mod rows;
 use core::fmt::Write as _;
 
 use super::text::{escape, number};
+use crate::output::folder::MADE;
 use crate::stats::Interval;
 
 pub(super) use lines::{Across, Band, Frame, LINES_MAX, Line, Place, lines};
@@ -86,8 +87,9 @@ pub(super) fn alone(drawing: &Drawing, id: &str) -> String {
         rules = rules.replace(&format!("var(--{name})"), on_white);
     }
     let height = drawing.height;
-    let attributes =
-        format!("xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" ");
+    let attributes = format!(
+        "xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" data-made-by=\"{MADE}\" "
+    );
     let style = format!(
         "<style>\n{rules}\n</style>\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
     );

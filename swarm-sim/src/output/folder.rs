@@ -55,7 +55,9 @@ pub enum FolderError {
         scenario: String,
     },
     /// The folder holds something else's manifest.
-    #[error("{folder} holds a {MANIFEST} that no run wrote, such as a sweep's: give another --out")]
+    #[error(
+        "{folder} holds a {MANIFEST} that no run wrote, or that is damaged: give another --out"
+    )]
     NotOfARun {
         /// The folder.
         folder: String,
@@ -91,6 +93,12 @@ pub enum FolderError {
     /// A page or a plot of that name has other contents.
     #[error("{file} has other contents: give another --out, or --overwrite")]
     OtherPage {
+        /// The file.
+        file: String,
+    },
+    /// A file that is no page, plot or table of this program stands where one should be.
+    #[error("{file} is nothing that this command wrote: it is not replaced; give another name")]
+    OtherKind {
         /// The file.
         file: String,
     },
@@ -140,8 +148,28 @@ pub(crate) fn stranger(folder: &Path) -> io::Result<Option<String>> {
     Ok(names.into_iter().min())
 }
 
-/// Writes files, or none of them if one would replace another file's contents unasked. Each appears under its name only
-/// when it is whole.
+/// Text that stands near the beginning of every page and drawing of this program.
+pub(crate) const MADE: &str = "swarm-sim";
+
+/// Whether a file is of the kind of what shall replace it: a page or drawing of this program, a table of the same columns,
+/// or a Parquet file.
+fn is_of_kind(there: &[u8], new: &[u8]) -> bool {
+    let starts = |bytes: &[u8]| bytes.get(..bytes.len().min(512)).unwrap_or_default().to_vec();
+    let is_made = |bytes: &[u8]| starts(bytes).windows(MADE.len()).any(|w| w == MADE.as_bytes());
+    let first_line = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec);
+    match (there.first(), new.first()) {
+        (None, _) => true,
+        (Some(b'<'), Some(b'<')) => is_made(there),
+        _ if new.starts_with(PARQUET) => there.starts_with(PARQUET),
+        _ => first_line(there) == first_line(new),
+    }
+}
+
+/// The first bytes of a Parquet file.
+const PARQUET: &[u8] = b"PAR1";
+
+/// Writes files, or none of them if one would replace another file's contents unasked, or a file of another kind. Each appears
+/// under its name only when it is whole.
 pub fn write_files<T: AsRef<[u8]>>(
     files: &[(PathBuf, T)],
     existing: Existing,
@@ -154,6 +182,9 @@ pub fn write_files<T: AsRef<[u8]>>(
         match std::fs::read(file) {
             Ok(there) if existing == Existing::Keep && there != text.as_ref() => {
                 return Err(FolderError::OtherPage { file: file.display().to_string() });
+            }
+            Ok(there) if there != text.as_ref() && !is_of_kind(&there, text.as_ref()) => {
+                return Err(FolderError::OtherKind { file: file.display().to_string() });
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(file, error));
@@ -296,7 +327,11 @@ impl Folder {
             let is_same = self.read(name)?.is_none_or(|there| there == text.as_bytes());
             match self.existing {
                 _ if is_same => {}
-                Existing::Keep => return Err(self.other_file(name)),
+                Existing::Keep => {
+                    // What --overwrite would not replace either is called what it is.
+                    self.can_replace(there.as_ref(), name)?;
+                    return Err(self.other_file(name));
+                }
                 Existing::Replace => self.can_replace(there.as_ref(), name)?,
             }
         }

@@ -352,7 +352,6 @@ pub(super) fn swarm_availability(args: &Args) -> Found {
 /// The chain of `mttdl` and `loss-within`.
 pub(super) fn copies(args: &Args) -> Result<Copies, String> {
     let size = args.count("size");
-    require(size <= COPIES_MAX, "size cannot be above 200 here")?;
     Ok(Copies {
         size: u32::try_from(size).unwrap_or(0),
         fail: args.real("fail_rate"),

@@ -13,6 +13,8 @@ pub const COUNT_MAX: u64 = 1_000_000_000;
 pub enum Kind {
     /// A whole number from this one to [`COUNT_MAX`].
     Count(u64),
+    /// A whole number between these two, both included.
+    CountWithin(u64, u64),
     /// A decimal number from 0.
     Real,
     /// A decimal number above 0.
@@ -47,6 +49,7 @@ impl fmt::Display for Param {
         let name = self.name;
         match self.kind {
             Kind::Count(from) => write!(f, "{name} (whole number from {from} to {COUNT_MAX}"),
+            Kind::CountWithin(from, to) => write!(f, "{name} (whole number from {from} to {to}"),
             Kind::Real => write!(f, "{name} (number from 0"),
             Kind::Positive => write!(f, "{name} (number above 0"),
             Kind::Share => write!(f, "{name} (0 to 1"),
@@ -146,11 +149,13 @@ fn read_value(kind: Kind, text: &str) -> Option<Value> {
         let high = above.is_lt() || above.is_eq() && one;
         (low && high).then_some(Value::Number(number))
     };
+    let count = |from, to| {
+        let count = number()?.whole()?;
+        (from..=to).contains(&count).then_some(Value::Count(count))
+    };
     match kind {
-        Kind::Count(from) => {
-            let count = number()?.whole()?;
-            (from..=COUNT_MAX).contains(&count).then_some(Value::Count(count))
-        }
+        Kind::Count(from) => count(from, COUNT_MAX),
+        Kind::CountWithin(from, to) => count(from, to),
         Kind::Real => number().map(Value::Number),
         Kind::Positive => number().filter(|number| number.value() > 0.0).map(Value::Number),
         Kind::Share => share(true, true),

@@ -1,5 +1,6 @@
 //! The list of all metrics with a closed form.
 
+use super::forms::COPIES_MAX;
 use super::sample::{self, Sampler};
 use super::{Form, Kind, Param, forms, guards, lifetime, rare};
 
@@ -301,7 +302,7 @@ pub const FORMS: &[Form] = &[
     Form {
         name: "mttdl",
         params: &[
-            count("size", 1),
+            param("size", Kind::CountWithin(1, COPIES_MAX)),
             param("fail_rate", Kind::Positive),
             param("repair_rate", Kind::Real),
             REPAIR,
@@ -316,7 +317,7 @@ pub const FORMS: &[Form] = &[
     Form {
         name: "loss-within",
         params: &[
-            count("size", 1),
+            param("size", Kind::CountWithin(1, COPIES_MAX)),
             param("fail_rate", Kind::Real),
             param("repair_rate", Kind::Real),
             param("time", Kind::Real),

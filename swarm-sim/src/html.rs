@@ -20,7 +20,7 @@ pub use plot::Plot;
 pub use runs::runs;
 pub use sweep::sweep;
 
-use crate::output::folder::MADE;
+use crate::output::atomic::MADE;
 use text::escape;
 
 /// A page with its drawings.

@@ -1,6 +1,8 @@
 //! What a run prints and writes.
 
+pub mod atomic;
 pub mod explain;
+
 pub mod folder;
 pub mod manifest;
 pub mod theory;

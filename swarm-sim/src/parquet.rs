@@ -14,7 +14,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use crate::output::folder::{Existing, FolderError, write_files};
+use crate::output::atomic::{Locked, write_files};
+use crate::output::folder::{Existing, FolderError};
+use crate::output::manifest::{PARQUET_RECORD, ParquetRecord};
 use crate::results::csv::cells;
 use crate::results::{Results, ResultsError, Swept};
 
@@ -141,27 +143,44 @@ fn kinds(columns: &[String]) -> Option<Vec<Kind>> {
 /// where that was asked for.
 pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, ParquetError> {
     let unread = |source| ParquetError::Read { file: folder.display().to_string(), source };
+    let entries = std::fs::read_dir(folder).map_err(unread)?;
+    let lock = Locked::around([folder.join(PARQUET_RECORD)].iter().map(PathBuf::as_path))?;
     let mut tables = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unread)? {
+    for entry in entries {
         let path = entry.map_err(unread)?.path();
         if path.extension().is_some_and(|ending| ending == "csv") {
             tables.push(path);
         }
     }
     tables.sort();
-    let mut written = Vec::new();
-    for table in tables {
-        let text = std::fs::read_to_string(&table)
-            .map_err(|source| ParquetError::Read { file: table.display().to_string(), source })?;
-        let Some(bytes) = converted(&table, &text)? else { continue };
-        written.push((table.with_extension("parquet"), bytes));
+    let mut found = Vec::new();
+    for file in tables {
+        let bytes = std::fs::read(&file)
+            .map_err(|source| ParquetError::Read { file: file.display().to_string(), source })?;
+        found.extend(Source::of(file, bytes));
     }
-    if written.is_empty() {
+    if found.is_empty() {
         return Err(ParquetError::NoTable { folder: folder.display().to_string() });
     }
+    // A table that was changed is called so, whatever it holds.
     checked(folder)?;
-    write_files(&written, existing)?;
-    Ok(written.into_iter().map(|(file, _)| file).collect())
+    let mut written = Vec::new();
+    for table in &found {
+        written.push((table.file.with_extension("parquet"), table.converted()?));
+    }
+    let files = written.iter().map(|(file, _)| file.clone()).collect();
+    if !Swept::is_in(folder) {
+        // A run that takes the place of this one takes these files away.
+        let name =
+            |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let named: Vec<(String, &[u8])> =
+            written.iter().map(|(file, bytes)| (name(file), bytes.as_slice())).collect();
+        let record = ParquetRecord::of(named.iter().map(|(name, bytes)| (name.as_str(), *bytes)));
+        let record = (folder.join(PARQUET_RECORD), record.to_text().into_bytes());
+        written.insert(0, record);
+    }
+    write_files(&written, existing, &lock)?;
+    Ok(files)
 }
 
 /// Holds the tables against what says how they were written. A shard has no page to read, but is checked alike.
@@ -177,38 +196,57 @@ fn checked(folder: &Path) -> Result<(), ParquetError> {
     }
 }
 
-/// A table as a Parquet file; nothing if it is none of the simulator's.
-fn converted(file: &Path, text: &str) -> Result<Option<Vec<u8>>, ParquetError> {
-    let mut lines = text.lines();
-    let columns = cells(lines.next().unwrap_or_default()).unwrap_or_default();
-    let Some(kinds) = kinds(&columns) else { return Ok(None) };
-    let invalid = |what: String| ParquetError::Invalid { file: file.display().to_string(), what };
-    let mut rows = Vec::new();
-    for (line, text) in lines.enumerate() {
-        let row = cells(text).filter(|row| row.len() == columns.len());
-        rows.push(row.ok_or_else(|| {
-            invalid(format!("line {}: expected {} cells", line + 2, columns.len()))
-        })?);
+/// A table of the simulator.
+#[derive(Debug)]
+struct Source {
+    file: PathBuf,
+    text: String,
+    columns: Vec<String>,
+    kinds: Vec<Kind>,
+}
+
+impl Source {
+    /// Nothing if the file is no table of the simulator.
+    fn of(file: PathBuf, bytes: Vec<u8>) -> Option<Self> {
+        let text = String::from_utf8(bytes).ok()?;
+        let columns = cells(text.lines().next()?)?;
+        let kinds = kinds(&columns)?;
+        Some(Self { file, text, columns, kinds })
     }
-    let made = |source| ParquetError::Make { file: file.display().to_string(), source };
-    let schema = schema(&columns, &kinds).map_err(made)?;
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut bytes = Vec::new();
-    let mut writer =
-        SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).map_err(made)?;
-    let mut group = writer.next_row_group().map_err(made)?;
-    for (at, kind) in kinds.iter().enumerate() {
-        let cells = || rows.iter().map(|row| row[at].as_str());
-        let Some(column) = group.next_column().map_err(made)? else { break };
-        let wrong = write_column(column, *kind, cells).map_err(made)?;
-        if let Some(row) = wrong {
-            let name = &columns[at];
-            return Err(invalid(format!("line {}: {name} is no number", row + 2)));
+
+    /// As a Parquet file.
+    fn converted(&self) -> Result<Vec<u8>, ParquetError> {
+        let Self { file, text, columns, kinds } = self;
+        let lines = text.lines().skip(1);
+        let invalid =
+            |what: String| ParquetError::Invalid { file: file.display().to_string(), what };
+        let mut rows = Vec::new();
+        for (line, text) in lines.enumerate() {
+            let row = cells(text).filter(|row| row.len() == columns.len());
+            rows.push(row.ok_or_else(|| {
+                invalid(format!("line {}: expected {} cells", line + 2, columns.len()))
+            })?);
         }
+        let made = |source| ParquetError::Make { file: file.display().to_string(), source };
+        let schema = schema(columns, kinds).map_err(made)?;
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).map_err(made)?;
+        let mut group = writer.next_row_group().map_err(made)?;
+        for (at, kind) in kinds.iter().enumerate() {
+            let cells = || rows.iter().map(|row| row[at].as_str());
+            let Some(column) = group.next_column().map_err(made)? else { break };
+            let wrong = write_column(column, *kind, cells).map_err(made)?;
+            if let Some(row) = wrong {
+                let name = &columns[at];
+                return Err(invalid(format!("line {}: {name} is no number", row + 2)));
+            }
+        }
+        group.close().map_err(made)?;
+        writer.close().map_err(made)?;
+        Ok(bytes)
     }
-    group.close().map_err(made)?;
-    writer.close().map_err(made)?;
-    Ok(Some(bytes))
 }
 
 fn schema(columns: &[String], kinds: &[Kind]) -> Result<Arc<Type>, Inner> {

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::output::manifest::{MANIFEST, RunManifest};
+use crate::output::atomic::read as read_file;
+use crate::output::manifest::{Fault, MANIFEST, RunManifest};
 use crate::output::{PAGE, RESULTS};
 use crate::stats::Interval;
 use crate::sweep::SweepError;
@@ -58,12 +59,26 @@ pub enum ResultsError {
         what: String,
     },
     /// Nothing says what its files were.
-    #[error(
-        "{folder} holds no {MANIFEST} with the digests of its files: run the scenario again, which writes it"
-    )]
+    #[error("{folder} holds no {MANIFEST}: run the scenario again, which writes it")]
     NoManifest {
         /// The folder.
         folder: String,
+    },
+    /// What says what its files were is damaged.
+    #[error("{folder} holds a {MANIFEST} that no run wrote, or that is damaged")]
+    NotOfARun {
+        /// The folder.
+        folder: String,
+    },
+    /// Another version wrote it.
+    #[error(
+        "{folder} holds results of another version of {MANIFEST}, {found}: run the scenario again with another --out"
+    )]
+    OtherFormat {
+        /// The folder.
+        folder: String,
+        /// The version there.
+        found: u64,
     },
     /// A file is not as it was written.
     #[error(
@@ -211,32 +226,31 @@ pub struct Results {
 impl Results {
     /// Reads a run's folder.
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
-        let folder = path.display().to_string();
-        let file = path.join(RESULTS);
-        let text = match std::fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(ResultsError::NoRun { folder });
-            }
-            other => other.map_err(|source| cannot_read(&file, source))?,
+        let held = |name: &str| {
+            let file = path.join(name);
+            read_file(&file).map_err(|source| cannot_read(&file, source))
+        };
+        let Some(bytes) = held(RESULTS)? else {
+            return Err(ResultsError::NoRun { folder: path.display().to_string() });
         };
         let manifest = manifest(path)?;
-        let mut files = BTreeMap::from([(RESULTS.to_owned(), text)]);
+        let mut files = BTreeMap::new();
+        // A file that was changed is called so, whatever it holds.
+        let mut take = |name: &str, bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).ok();
+            let text = text.filter(|text| manifest.wrote(name, text.as_bytes()));
+            let digest = manifest.files.get(name).map(String::as_str).unwrap_or_default();
+            let expected = || format!("the digest {digest}, which {MANIFEST} has");
+            let text = text.ok_or_else(|| changed(&path.join(name), &expected()))?;
+            files.insert(name.to_owned(), text);
+            Ok::<(), ResultsError>(())
+        };
+        take(RESULTS, bytes)?;
         for name in manifest.files.keys().filter(|name| ![PAGE, RESULTS].contains(&name.as_str())) {
-            let file = path.join(name);
-            let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => changed(&file, "the table that the run wrote"),
-                _ => cannot_read(&file, error),
-            })?;
-            files.insert(name.clone(), text);
+            let gone = || changed(&path.join(name), "the table that the run wrote");
+            take(name, held(name)?.ok_or_else(gone)?)?;
         }
         let read = Self::from_files(path, &files)?;
-        if let Some((name, _)) =
-            files.iter().find(|(name, text)| !manifest.wrote(name, text.as_bytes()))
-        {
-            let digest = manifest.files.get(name).map(String::as_str).unwrap_or_default();
-            let expected = format!("the digest {digest}, which {MANIFEST} has");
-            return Err(changed(&path.join(name), &expected));
-        }
         if read.digest != manifest.digest {
             let expected = format!("the run with digest {}, as {RESULTS} says", read.digest);
             return Err(changed(&path.join(MANIFEST), &expected));
@@ -281,13 +295,14 @@ impl Results {
 
 fn manifest(folder: &Path) -> Result<RunManifest, ResultsError> {
     let file = folder.join(MANIFEST);
-    let none = || ResultsError::NoManifest { folder: folder.display().to_string() };
-    let bytes = std::fs::read(&file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => none(),
-        _ => cannot_read(&file, error),
-    })?;
-    let manifest = RunManifest::parse(&bytes);
-    manifest.filter(|manifest| manifest.files.contains_key(RESULTS)).ok_or_else(none)
+    let read = read_file(&file).map_err(|source| cannot_read(&file, source))?;
+    let folder = folder.display().to_string();
+    let Some(bytes) = read else { return Err(ResultsError::NoManifest { folder }) };
+    match RunManifest::parse(&bytes) {
+        Ok(manifest) if manifest.files.contains_key(RESULTS) => Ok(manifest),
+        Ok(_) | Err(Fault::NotOfARun) => Err(ResultsError::NotOfARun { folder }),
+        Err(Fault::OtherFormat(found)) => Err(ResultsError::OtherFormat { folder, found }),
+    }
 }
 
 fn changed(file: &Path, expected: &str) -> ResultsError {

@@ -60,6 +60,7 @@ fn intervals_of_quantiles_hold_the_closed_form() {
 #[ignore = "1000 seeds: make coverage"]
 fn intervals_of_rare_events_hold_the_closed_form() {
     estimates("loss-within", "size=3 fail_rate=0.01 repair_rate=1 time=100", 4_000);
+    estimates("loss-within", "size=20 fail_rate=0.1 repair_rate=0.01 time=0.3", 4_000);
     estimates("swarm-capture", "nodes=2000 malicious=60 size=7 at_least=5", 4_000);
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use swarm_sim::output::folder::{Existing, Folder, FolderError, write_files};
+use swarm_sim::output::atomic::{self, Locked};
+use swarm_sim::output::folder::{Existing, Folder, FolderError};
 use swarm_sim::output::manifest::RunManifest;
 use swarm_sim::run::{RunConfig, run};
 use swarm_sim::scenario::{BUILT_IN, Scenario};
@@ -139,6 +140,11 @@ fn second_run_into_a_folder_waits_for_the_first() {
     drop(first);
     second.join().unwrap().unwrap();
     assert_eq!(names(&at), ["manifest.json", "r"]);
+}
+
+fn write_files(files: &[(PathBuf, String)], existing: Existing) -> Result<(), FolderError> {
+    let lock = Locked::around(files.iter().map(|(file, _)| file.as_path()))?;
+    atomic::write_files(files, existing, &lock)
 }
 
 #[test]

@@ -112,12 +112,44 @@ fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
     refused(folder, "parquet run", "steps.parquet has other contents");
     done(folder, "parquet run --overwrite");
     let metrics = std::fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
-    std::fs::write(folder.join("run/metrics.csv"), metrics.replacen(",none,", ",x,none,", 1))
-        .unwrap();
+    write(folder, "run/metrics.csv", &metrics.replacen(",none,", ",x,none,", 1));
+    refused(folder, "parquet run --overwrite", "metrics.csv was changed since it was written");
+    program::reseal(folder, "run");
     refused(folder, "parquet run --overwrite", "expected 11 cells");
     let broken = metrics.lines().next().unwrap().to_owned() + "\nm,word,,,none,none,u,1,,,\n";
-    std::fs::write(folder.join("run/metrics.csv"), broken).unwrap();
+    write(folder, "run/metrics.csv", &broken);
+    program::reseal(folder, "run");
     refused(folder, "parquet run --overwrite", "line 2: value is no number");
+}
+
+#[test]
+fn files_made_from_tables_go_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = |seed: u32| format!("run churn --replicates 1 --seed {seed} --out run --overwrite");
+    let made = || {
+        let names = program::names(&folder.join("run")).into_iter();
+        names.filter(|name| name.contains("parquet")).collect::<Vec<_>>()
+    };
+    done(folder, &run(1));
+    done(folder, "parquet run");
+    let all =
+        ["metrics.parquet", "parquet.json", "runs.parquet", "steps.parquet"].map(str::to_owned);
+    assert_eq!(made(), all);
+    // The same results again leave them.
+    done(folder, &run(1));
+    assert_eq!(made(), all);
+    write(folder, "run/other.parquet", "mine");
+    done(folder, &run(2));
+    assert_eq!(made(), ["other.parquet"]);
+    // One that was changed is not taken away, and no other file is.
+    done(folder, "parquet run");
+    let mut changed = std::fs::read(folder.join("run/steps.parquet")).unwrap();
+    changed.push(0);
+    std::fs::write(folder.join("run/steps.parquet"), changed).unwrap();
+    let before = program::contents(&folder.join("run"));
+    refused(folder, &run(3), "run holds a steps.parquet that no run wrote, or that was changed");
+    assert!(before == program::contents(&folder.join("run")));
 }
 
 #[test]
@@ -144,14 +176,6 @@ fn table_that_was_changed_is_not_converted() {
     }
 }
 
-/// A folder with one table.
-fn table(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("a")).unwrap();
-    std::fs::write(folder.path().join("a/t.csv"), text).unwrap();
-    folder
-}
-
 #[test]
 fn counts_have_all_of_their_64_bits_and_axes_are_words_whatever_they_are_called() {
     let folder = tempfile::tempdir().unwrap();
@@ -171,6 +195,9 @@ fn counts_have_all_of_their_64_bits_and_axes_are_words_whatever_they_are_called(
 
 #[test]
 fn cells_that_no_run_writes_are_refused_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "run churn --replicates 1 --out a");
     for (text, part) in [
         ("replicate,step\n1,2\n1,-3\n", "line 3: step is no number"),
         ("replicate,step\n1,2\n1,2.5\n", "line 3: step is no number"),
@@ -178,10 +205,14 @@ fn cells_that_no_run_writes_are_refused_with_their_line() {
         ("replicate,step\n1,2\n1,2\n1\n", "line 4: expected 2 cells"),
         ("metric,value\nm,1\nm,inf\n", "line 3: value is no number"),
         ("metric,value\nm,NaN\n", "line 2: value is no number"),
-        ("point,value\n1,2\n", "holds no table of a run or a sweep"),
     ] {
-        let folder = table(text);
-        refused(folder.path(), "parquet a", part);
-        assert!(!folder.path().join("a/t.parquet").exists());
+        write(folder, "a/t.csv", text);
+        refused(folder, "parquet a", part);
+        assert!(!folder.join("a/t.parquet").exists() && !folder.join("a/runs.parquet").exists());
     }
+    // Not of a run: nothing says how it was written.
+    write(folder, "b/t.csv", "metric,value\nm,1\n");
+    refused(folder, "parquet b", "b holds no results.json");
+    write(folder, "b/t.csv", "point,value\n1,2\n");
+    refused(folder, "parquet b", "b holds no table of a run or a sweep");
 }

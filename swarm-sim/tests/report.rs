@@ -258,12 +258,19 @@ fn folders_without_a_whole_run_are_refused_with_file_and_place() {
         ("{", "", "a/results.json"),
     ] {
         write("a/results.json", &results.replacen(from, to, 1));
+        refused("a/results.json was changed since it was written");
+        reseal(folder, "a");
         refused(part);
     }
+    std::fs::write(folder.join("a/results.json"), b"\xff").unwrap();
+    refused("a/results.json was changed since it was written");
     write("a/results.json", &results);
+    reseal(folder, "a");
     let lines: Vec<&str> = steps.lines().collect();
     for (row, part) in [("1,2", "line 3"), (&lines[2].replacen(',', ",x", 1), "line 3")] {
         write("a/steps.csv", &format!("{}\n{}\n{row}\n", lines[0], lines[1]));
+        refused("a/steps.csv was changed since it was written");
+        reseal(folder, "a");
         refused(&format!("a/steps.csv is not as this version writes it: {part}"));
     }
     let (code, _, error) = said(folder, "report empty --out page.html --json");
@@ -274,6 +281,7 @@ fn folders_without_a_whole_run_are_refused_with_file_and_place() {
         "empty holds no results.json: give the folder that `run` wrote"
     );
     write("a/steps.csv", &steps);
+    reseal(folder, "a");
     let (code, _, error) = said(folder, "report a --out a/steps.csv/page.html");
     assert!(
         code == Some(1) && error.starts_with("swarm-sim: cannot write to a/steps.csv"),
@@ -396,7 +404,7 @@ fn run_that_was_changed_after_it_was_written_is_refused_with_the_file() {
     write(folder, "a/manifest.json", &manifest.replacen(digest, &"0".repeat(64), 1));
     all_refused("a/manifest.json was changed since it was written: expected the run with digest ");
     std::fs::remove_file(folder.join("a/manifest.json")).unwrap();
-    all_refused("a holds no manifest.json with the digests of its files: run the scenario again");
+    all_refused("a holds no manifest.json: run the scenario again");
     done(folder, "run churn --replicates 2 --out a");
     std::fs::remove_file(folder.join("a/steps.csv")).unwrap();
     all_refused("a/steps.csv was changed since it was written: expected the table");

@@ -185,6 +185,7 @@ fn curves_of_several_runs_stand_in_one_drawing() {
     }
     let text = read(at, "a/curves.csv");
     std::fs::write(at.join("a/curves.csv"), text.replacen(",d,", ",d,x", 1)).unwrap();
+    program::reseal(at, "a");
     refused(
         at,
         "report a",

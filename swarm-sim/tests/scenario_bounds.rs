@@ -282,13 +282,20 @@ fn deployed_clients_have_nine_nodes_and_start_daily_unless_set() {
 #[test]
 fn disclosure_that_just_ends_is_taken_and_unset_keys_mean_what_is_said() {
     let name = "disclosure";
-    // 80 000 rounds of 250 000 messages and of 100 000 users with ten partners.
-    let most = [
-        ("count = 1000", "count = 100000"),
-        ("partners = 3", "partners = 10"),
-        ("batch = 100", "batch = 250000"),
-    ];
-    edge(name, &most, ("= 250000", "= 250001"), "rounds", "rounds x (batch + users x partners)");
+    // 40 targets, and for each a million rounds of 100 messages and 1000 users who may leave, and 100 001 looks
+    // at 1000 users with three partners.
+    let long = [("rounds = 2000", "rounds = 1000000"), ("leaves = \"0.01 %\"", "leaves = \"0 %\"")];
+    let most = [&long[..], &[("replicates = 8", "replicates = 178")]].concat();
+    let why = "at most 178 with these settings: about 56000120000 draws each (targets x rounds";
+    edge(name, &most, ("= 178", "= 179"), "replicates", why);
+    // Users who stay are not gone through round by round.
+    let stay = [("leave = \"0.005 %\"", "leave = \"0 %\""), ("replicates = 8", "replicates = 624")];
+    let stay = [&long[..], &stay].concat();
+    edge(name, &stay, ("= 624", "= 625"), "replicates", "at most 624 with these settings");
+    // Targets that leave are watched for 10 000 rounds in the mean.
+    let leaving =
+        [long[0], ("targets = 40", "targets = 714132"), ("replicates = 8", "replicates = 1")];
+    edge(name, &leaving, ("= 714132", "= 714133"), "replicates", "a replicate alone has about");
     let last = [("look_every = 10", "look_every = 2000")];
     edge(name, &last, ("= 2000 ", "= 1999 "), "adversary.look_every", "as many as rounds");
     let all = |change: &[(&str, &str)]| match read(name, change).unwrap().engine {

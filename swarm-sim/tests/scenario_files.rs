@@ -226,8 +226,6 @@ fn settings_that_an_adversary_lacks_are_refused_on_their_line() {
     refused(name, "leave =", "presence = \"5 %\"\nleave =", "users.presence", "leave this key out");
     refused(name, "batch = 100", "batch = 1", "traffic.batch", "from 2 to 1000000");
     refused(name, "rounds = 2000", "rounds = 0", "rounds", "from 1 to 1000000");
-    let many = "targets = 1000000";
-    refused_on(name, "targets = 40", many, "rounds =", "(batch + users x partners)");
 }
 
 /// The built-in file with another adversary and parts replaced, and what is said about it.
@@ -386,11 +384,5 @@ fn scenario_that_would_not_end_is_refused_with_what_is_allowed() {
     let fits = built_in("guards").replacen("count = 500", "count = 500000", 1);
     assert!(
         Scenario::parse("x.toml", &fits.replacen("replicates = 8", "replicates = 2283", 1)).is_ok()
-    );
-    let disclosure = [("rounds = 2000", "rounds = 800000"), ("replicates = 8", "replicates = 200")];
-    refused(
-        "disclosure",
-        &disclosure,
-        "expected at most 100 with these settings: about 99200000000",
     );
 }

@@ -36,6 +36,15 @@ fn sweep_is_the_same_on_any_number_of_threads_and_from_shards() {
     }
     done(at, "merge s3 s1 s4 s2 --out all");
     assert!(one == contents(&at.join("all")), "merged shards");
+    // Into the same folder again, but for a point that was changed there since.
+    done(at, "merge s3 s1 s4 s2 --out all");
+    let name = "all/points/00001.json";
+    let text = read(at, name);
+    write(at, name, &text.replacen("\"events\": ", "\"events\": 1", 1));
+    let before = contents(&at.join("all"));
+    refused(at, "merge s3 s1 s4 s2 --out all", &format!("{name} is damaged"));
+    assert!(before == contents(&at.join("all")) && before != one);
+    write(at, name, &text);
     // The page is among them, the same that `report` makes; a shard has none.
     assert_eq!(done(at, "report all"), "page about 6 points in all/report.html\n");
     assert!(one == contents(&at.join("all")) && one.contains_key("report.html"));

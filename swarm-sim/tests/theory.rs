@@ -149,6 +149,9 @@ fn rare_losses_are_estimated_within_a_few_percent() {
         "size=5 fail_rate=0.000001 repair_rate=1 time=1000000000000000",
         "size=3 fail_rate=0.00001 repair_rate=1 time=100000000000000 repair=serial",
         "size=3 fail_rate=0.001 repair_rate=1 time=0.0000001",
+        // Many copies, each of which has to go at once; and repairs that do not keep up.
+        "size=20 fail_rate=0.1 repair_rate=0.01 time=0.3",
+        "size=200 fail_rate=1 repair_rate=0.1 time=1",
     ] {
         let exact = values(&format!("loss-within {line}"))[0];
         let (_, found) = said(&format!("estimate loss-within {line} --samples 100000 --seed 3"));
@@ -167,6 +170,9 @@ fn weighted_estimates_of_rare_losses_are_unbiased() {
         ("size=5 fail_rate=0.0001 repair_rate=1 time=10", 400),
         ("size=3 fail_rate=0.05 repair_rate=1 time=30", 400),
         ("size=7 fail_rate=0.5 repair_rate=1 time=4 repair=serial", 400),
+        ("size=10 fail_rate=0.1 repair_rate=0.01 time=0.3", 400),
+        ("size=20 fail_rate=0.001 repair_rate=1 time=3", 400),
+        ("size=12 fail_rate=1 repair_rate=3 time=0.5", 400),
     ] {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let query = Query::parse("loss-within", &words).unwrap();
@@ -224,6 +230,7 @@ const LOSSES: &[&str] = &[
     "loss-within size=3 fail_rate=0.001 repair_rate=1 time=0.0000001",
     "loss-within size=7 fail_rate=0.5 repair_rate=1 time=4 repair=serial",
     "loss-within size=3 fail_rate=1 repair_rate=0 time=100",
+    "loss-within size=20 fail_rate=0.1 repair_rate=0.01 time=0.3",
 ];
 
 fn query(line: &str) -> Query {
@@ -332,6 +339,28 @@ fn samples_that_would_not_end_are_refused() {
         let text = found.to_string();
         assert!(code == Some(2) && text.contains("where it is sampled"), "{line}: {text}");
     }
+    for (line, samples, part) in [
+        (
+            "guard-set-compromise-by malicious_share=0.1 guards=1000000 life_min_days=1 life_max_days=2 days=100",
+            10,
+            "picks of all guards cannot be above 1e7 where it is sampled",
+        ),
+        (
+            "swarm-capture nodes=1000000000 malicious=1 size=1000000 at_least=2",
+            20_000_000,
+            "samples cannot be above 1e7 with so many size: 1e13 draws in all",
+        ),
+    ] {
+        let (code, found) = said(&format!("estimate {line} --samples {samples} --seed 1"));
+        assert!(code == Some(2) && found.to_string().contains(part), "{line}: {found}");
+    }
+    // Guards of equal lives are not gone through one by one.
+    let equal = "malicious_share=1e-12 guards=1000000000 life_min_days=1 life_max_days=1 days=100";
+    let (code, found) =
+        said(&format!("estimate guard-set-compromise-by {equal} --samples 100000 --seed 1"));
+    let exact = values(&format!("guard-set-compromise-by {equal}"))[0];
+    let of = |key: &str| found[key].as_f64().unwrap();
+    assert!(code == Some(0) && of("ci_low") <= exact && exact <= of("ci_high"), "{found}");
     // 0.99^367 is above 2.5 %, 0.99^368 is not.
     let of = |samples| {
         said(&format!("estimate erlang-delay hops=2 quantile=0.99 --samples {samples} --seed 1"))

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use swarm_sim::html::{self, Page};
-use swarm_sim::output::folder::{Existing, write_files};
+use swarm_sim::output::atomic::{Locked, write_files};
+use swarm_sim::output::folder::Existing;
 use swarm_sim::output::manifest::MANIFEST;
 use swarm_sim::output::{PAGE, RESULTS, counted};
 use swarm_sim::results::{Results, ResultsError, Swept};
@@ -84,6 +85,8 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
     if let Some(folder) = asked.plots.as_ref().filter(holds_results) {
         return Err(ReportError::Among { folder: folder.display().to_string() }.into());
     }
+    let beside = asked.plots.iter().map(|folder| folder.join(PAGE)).chain([out.clone()]);
+    let lock = Locked::around(beside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
     let Subject { word, count, page } = subject(&asked.folders)?;
     let mut files = match &asked.plots {
         Some(folder) => plots(folder, &page),
@@ -91,7 +94,7 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
     };
     files.push((out.clone(), page.html));
     let existing = if asked.overwrite { Existing::Replace } else { Existing::Keep };
-    write_files(&files, existing)?;
+    write_files(&files, existing, &lock)?;
     let out = out.display().to_string();
     let words = format!("{word}s");
     if asked.json {

@@ -6,7 +6,7 @@ mod rows;
 use core::fmt::Write as _;
 
 use super::text::{escape, number};
-use crate::output::folder::MADE;
+use crate::output::atomic::MADE;
 use crate::stats::Interval;
 
 pub(super) use lines::{Across, Band, Frame, LINES_MAX, Line, Place, lines};

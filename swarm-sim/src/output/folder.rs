@@ -7,15 +7,17 @@
 //!   without a run, is never written to.
 //! - *Results keep their manifest*: the same run again finds the same bytes and leaves the manifest as it was, though its
 //!   own would say another time.
+//! - *Killed anywhere, known again*: the manifest gets its name after all that it tells of, and stands whole beside it before the first
+//!   file gets a name. Whatever a run that was killed left is told by one of the two, and the same run again completes it.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::RESULTS;
-use super::manifest::{MANIFEST, RunManifest};
+use super::atomic::{self, Halves, half_of, stranger};
+use super::manifest::{Fault, MANIFEST, PARQUET_RECORD, ParquetRecord, RunManifest};
 use crate::run::RunConfig;
 use crate::scenario::Scenario;
 
@@ -61,6 +63,14 @@ pub enum FolderError {
     NotOfARun {
         /// The folder.
         folder: String,
+    },
+    /// The folder holds what another version wrote.
+    #[error("{folder} holds results of another version of {MANIFEST}, {found}: give another --out")]
+    OtherFormat {
+        /// The folder.
+        folder: String,
+        /// The version there.
+        found: u64,
     },
     /// The folder holds files, and no run.
     #[error("{folder} holds no run, but {file}: give another --out")]
@@ -130,100 +140,32 @@ impl FolderError {
     }
 }
 
-/// The first name in a folder, by order, that no run or sweep that was killed left there; nothing where there is none, or
-/// no folder.
-pub(crate) fn stranger(folder: &Path) -> io::Result<Option<String>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let is_half = name.starts_with('.') && name.ends_with(".part");
-        if !is_half {
-            names.push(name);
-        }
-    }
-    Ok(names.into_iter().min())
+/// What tells which files a run wrote.
+#[derive(Debug, Default)]
+struct Witnesses {
+    /// The manifest of the run that came to its end.
+    whole: Option<RunManifest>,
+    /// That of a run that was killed before it gave it its name.
+    half: Option<RunManifest>,
+    /// Whether a file of that run has its name.
+    half_stands: bool,
+    /// Of files that were made from the tables.
+    parquet: ParquetRecord,
 }
 
-/// Text that stands near the beginning of every page and drawing of this program.
-pub(crate) const MADE: &str = "swarm-sim";
-
-/// Whether a file is of the kind of what shall replace it: a page or drawing of this program, a table of the same columns,
-/// or a Parquet file.
-fn is_of_kind(there: &[u8], new: &[u8]) -> bool {
-    let starts = |bytes: &[u8]| bytes.get(..bytes.len().min(512)).unwrap_or_default().to_vec();
-    let is_made = |bytes: &[u8]| starts(bytes).windows(MADE.len()).any(|w| w == MADE.as_bytes());
-    let first_line = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec);
-    match (there.first(), new.first()) {
-        (None, _) => true,
-        (Some(b'<'), Some(b'<')) => is_made(there),
-        _ if new.starts_with(PARQUET) => there.starts_with(PARQUET),
-        _ => first_line(there) == first_line(new),
+impl Witnesses {
+    fn runs(&self) -> impl Iterator<Item = &RunManifest> {
+        self.whole.iter().chain(&self.half)
     }
-}
 
-/// The first bytes of a Parquet file.
-const PARQUET: &[u8] = b"PAR1";
+    fn wrote(&self, name: &str, bytes: &[u8]) -> bool {
+        self.runs().any(|manifest| manifest.wrote(name, bytes)) || self.parquet.wrote(name, bytes)
+    }
 
-/// Writes files, or none of them if one would replace another file's contents unasked, or a file of another kind. Each appears
-/// under its name only when it is whole.
-pub fn write_files<T: AsRef<[u8]>>(
-    files: &[(PathBuf, T)],
-    existing: Existing,
-) -> Result<(), FolderError> {
-    let failed = |file: &Path, source| {
-        let folder = file.display().to_string();
-        FolderError::Write { folder, source }
-    };
-    for (file, text) in files {
-        match std::fs::read(file) {
-            Ok(there) if existing == Existing::Keep && there != text.as_ref() => {
-                return Err(FolderError::OtherPage { file: file.display().to_string() });
-            }
-            Ok(there) if there != text.as_ref() && !is_of_kind(&there, text.as_ref()) => {
-                return Err(FolderError::OtherKind { file: file.display().to_string() });
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed(file, error));
-            }
-            Ok(_) | Err(_) => {}
-        }
+    /// Names of all files that were written.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.runs().flat_map(|manifest| manifest.files.keys()).chain(self.parquet.files.keys())
     }
-    write_whole(files.iter().map(|(file, text)| (file.as_path(), text.as_ref())))
-        .map_err(|(file, source)| failed(&file, source))
-}
-
-/// Writes all files beside where they shall stand, and gives them their names once all are whole: where there is no
-/// room for all, none is there, and no part of one.
-fn write_whole<'a>(
-    files: impl Iterator<Item = (&'a Path, &'a [u8])>,
-) -> Result<(), (PathBuf, io::Error)> {
-    let mut halves = Vec::new();
-    let mut written = Ok(());
-    for (file, text) in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let half = file.with_file_name(format!(".{name}.part"));
-        let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let whole = folder.and_then(|()| std::fs::write(&half, text));
-        halves.push((half, file));
-        if let Err(error) = whole {
-            written = Err((file.to_owned(), error));
-            break;
-        }
-    }
-    for (half, file) in &halves {
-        if written.is_ok() {
-            written = std::fs::rename(half, file).map_err(|error| (file.to_path_buf(), error));
-        }
-        if written.is_err() {
-            // One that was not made is not there.
-            let _ = std::fs::remove_file(half);
-        }
-    }
-    written
 }
 
 /// A folder into which a run may write.
@@ -245,11 +187,26 @@ impl Folder {
         if path.is_file() {
             return Err(FolderError::File { file: folder.name() });
         }
-        let manifest = folder.manifest()?;
+        let witnesses = folder.witnesses()?;
         let foreign = |file| FolderError::Foreign { folder: folder.name(), file };
+        let is_of = |name: &str, engine: &str| {
+            if (name, engine) == (scenario.name.as_str(), scenario.engine.name()) {
+                return Ok(());
+            }
+            Err(FolderError::OtherScenario { folder: folder.name(), scenario: name.to_owned() })
+        };
+        let runs = || {
+            witnesses.whole.iter().chain(witnesses.half.iter().filter(|_| witnesses.half_stands))
+        };
+        for manifest in runs() {
+            is_of(&manifest.scenario, &manifest.engine)?;
+        }
         let Some(text) = folder.read(RESULTS)? else {
-            let stranger = if manifest.is_some() { Ok(None) } else { stranger(path) };
-            return match stranger.map_err(|source| folder.failed(source))? {
+            if runs().next().is_some() {
+                return Ok(folder);
+            }
+            let stranger = stranger(path).map_err(|source| folder.failed(source))?;
+            return match stranger {
                 Some(file) => Err(foreign(file)),
                 None => Ok(folder),
             };
@@ -263,28 +220,25 @@ impl Folder {
         ) else {
             return Err(foreign(RESULTS.to_owned()));
         };
-        let place = folder.name();
-        let name = name.to_owned();
-        if (name.as_str(), engine) != (scenario.name.as_str(), scenario.engine.name()) {
-            return Err(FolderError::OtherScenario { folder: place, scenario: name });
+        is_of(name, engine)?;
+        if (seed, replicates) == (config.seed, config.replicates.into()) {
+            return Ok(folder);
         }
-        let same = (seed, replicates) == (config.seed, config.replicates.into());
-        if existing == Existing::Keep && !same {
-            return Err(FolderError::OtherRun { folder: place, scenario: name, seed, replicates });
+        if existing == Existing::Keep {
+            let (folder, scenario) = (folder.name(), name.to_owned());
+            return Err(FolderError::OtherRun { folder, scenario, seed, replicates });
         }
-        if existing == Existing::Replace && !same {
-            folder.can_replace(manifest.as_ref(), RESULTS)?;
-            for name in manifest.iter().flat_map(|manifest| manifest.files.keys()) {
-                folder.can_replace(manifest.as_ref(), name)?;
-            }
+        folder.can_replace(&witnesses, RESULTS)?;
+        for name in witnesses.names() {
+            folder.can_replace(&witnesses, name)?;
         }
         Ok(folder)
     }
 
     /// Holds that a file is gone, or as a run wrote it.
-    fn can_replace(&self, manifest: Option<&RunManifest>, name: &str) -> Result<(), FolderError> {
+    fn can_replace(&self, witnesses: &Witnesses, name: &str) -> Result<(), FolderError> {
         match self.read(name)? {
-            Some(bytes) if !manifest.is_some_and(|manifest| manifest.wrote(name, &bytes)) => {
+            Some(bytes) if !witnesses.wrote(name, &bytes) => {
                 Err(FolderError::NotWritten { folder: self.name(), file: name.to_owned() })
             }
             _ => Ok(()),
@@ -296,15 +250,33 @@ impl Folder {
         &self.path
     }
 
-    /// The run's manifest that stands there, if there is one.
-    fn manifest(&self) -> Result<Option<RunManifest>, FolderError> {
-        let Some(bytes) = self.read(MANIFEST)? else { return Ok(None) };
-        let found = RunManifest::parse(&bytes);
-        found.map(Some).ok_or_else(|| FolderError::NotOfARun { folder: self.name() })
+    fn witnesses(&self) -> Result<Witnesses, FolderError> {
+        let whole = match self.read(MANIFEST)?.map(|bytes| RunManifest::parse(&bytes)) {
+            None => None,
+            Some(Ok(manifest)) => Some(manifest),
+            Some(Err(Fault::OtherFormat(found))) => {
+                return Err(FolderError::OtherFormat { folder: self.name(), found });
+            }
+            Some(Err(Fault::NotOfARun)) => {
+                return Err(FolderError::NotOfARun { folder: self.name() });
+            }
+        };
+        // One that is not whole tells of nothing: no file had its name yet.
+        let half = self.read_at(&half_of(&self.path.join(MANIFEST))).unwrap_or_default();
+        let half = half.and_then(|bytes| RunManifest::parse(&bytes).ok());
+        let mut half_stands = false;
+        if let Some(half) = &half {
+            for name in half.files.keys() {
+                half_stands |= self.read(name)?.is_some_and(|bytes| half.wrote(name, &bytes));
+            }
+        }
+        let parquet = self.read(PARQUET_RECORD)?;
+        let parquet = parquet.and_then(|bytes| ParquetRecord::parse(&bytes)).unwrap_or_default();
+        Ok(Witnesses { whole, half, half_stands, parquet })
     }
 
     /// Writes all files of a run and its manifest, or none of them if one would replace another file's contents unasked;
-    /// those that are made from results after them. Each appears under its name only when it is whole.
+    /// those that are made from results after them. Each appears under its name only when all are whole.
     pub fn write(
         &self,
         results: &[(String, String)],
@@ -312,51 +284,86 @@ impl Folder {
         made: &[(String, String)],
     ) -> Result<(), FolderError> {
         // Two runs into one folder come one after the other.
-        std::fs::create_dir_all(&self.path).map_err(|source| self.failed(source))?;
-        let lock = File::open(&self.path).map_err(|source| self.failed(source))?;
-        lock.lock().map_err(|source| self.failed(source))?;
-        let there = self.manifest()?;
+        let _lock = atomic::locked(&self.path).map_err(|source| self.failed(source))?;
+        let there = self.witnesses()?;
         let named = || results.iter().chain(made);
         let bytes = named().map(|(name, text)| (name.as_str(), text.as_bytes()));
         let manifest = manifest.clone().beside(bytes);
-        let other_digest = there.as_ref().is_some_and(|there| there.digest != manifest.digest);
+        let other_digest =
+            there.whole.as_ref().is_some_and(|there| there.digest != manifest.digest);
         if self.existing == Existing::Keep && other_digest {
             return Err(self.other_file(MANIFEST));
         }
+        let mut changes = false;
         for (name, text) in named() {
-            let is_same = self.read(name)?.is_none_or(|there| there == text.as_bytes());
-            match self.existing {
-                _ if is_same => {}
-                Existing::Keep => {
-                    // What --overwrite would not replace either is called what it is.
-                    self.can_replace(there.as_ref(), name)?;
-                    return Err(self.other_file(name));
-                }
-                Existing::Replace => self.can_replace(there.as_ref(), name)?,
+            if self.read(name)?.is_none_or(|there| there == text.as_bytes()) {
+                continue;
+            }
+            // What --overwrite would not replace either is called what it is.
+            self.can_replace(&there, name)?;
+            if self.existing == Existing::Keep {
+                return Err(self.other_file(name));
+            }
+            changes = true;
+        }
+        if changes {
+            for name in there.parquet.files.keys() {
+                self.can_replace(&there, name)?;
             }
         }
+        self.remove_strays(&there, &manifest)?;
         let mut files: Vec<(PathBuf, String)> =
             named().map(|(name, text)| (self.path.join(name), text.clone())).collect();
-        let is_new = there.as_ref().is_none_or(|there| there.files != manifest.files);
+        let is_new = there.whole.as_ref().is_none_or(|there| there.files != manifest.files);
         if is_new || self.existing == Existing::Replace {
             files.push((self.path.join(MANIFEST), manifest.to_text()));
         }
-        write_whole(files.iter().map(|(file, text)| (file.as_path(), text.as_bytes())))
-            .map_err(|(_, source)| self.failed(source))?;
-        self.remove_left(there.as_ref(), &manifest)
+        let files = files.iter().map(|(file, text)| (file.clone(), text.as_bytes()));
+        let mut halves = Halves::write(files).map_err(|(_, source)| self.failed(source))?;
+        let named = halves
+            .name_while(|file| file.file_name().is_none_or(|name| name != MANIFEST))
+            .map_err(|(_, source)| self.failed(source))
+            .and_then(|()| self.remove_left(&there, &manifest, changes))
+            .and_then(|()| halves.name_all().map_err(|(_, source)| self.failed(source)));
+        if named.is_err() {
+            // They tell whose the files are that have their names.
+            halves.leave();
+        }
+        named
     }
 
-    /// Removes what the run before this one wrote and this one did not: it would pass for this one's.
+    /// Removes what a run that was killed left and this one will not write: the file that tells whose it is goes with
+    /// the next manifest.
+    fn remove_strays(&self, there: &Witnesses, now: &RunManifest) -> Result<(), FolderError> {
+        let Some(half) = &there.half else { return Ok(()) };
+        for name in half.files.keys() {
+            self.remove_at(&half_of(&self.path.join(name)))?;
+            let Some(bytes) = self.read(name)? else { continue };
+            let is_whole = there.whole.as_ref().is_some_and(|whole| whole.wrote(name, &bytes));
+            if half.wrote(name, &bytes) && !is_whole && !now.wrote(name, &bytes) {
+                self.remove_at(&self.path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what the run before this one wrote and this one did not, and, where tables changed, what was made from those:
+    /// it would pass for this one's.
     fn remove_left(
         &self,
-        before: Option<&RunManifest>,
+        there: &Witnesses,
         now: &RunManifest,
+        changes: bool,
     ) -> Result<(), FolderError> {
-        let Some(before) = before else { return Ok(()) };
-        for name in before.files.keys().filter(|name| !now.files.contains_key(*name)) {
-            if self.read(name)?.is_some_and(|bytes| before.wrote(name, &bytes)) {
-                let removed = std::fs::remove_file(self.path.join(name));
-                removed.map_err(|source| self.failed(source))?;
+        for name in there.whole.iter().flat_map(|before| before.files.keys()) {
+            let is_left = |bytes: Vec<u8>| there.wrote(name, &bytes);
+            if !now.files.contains_key(name) && self.read(name)?.is_some_and(is_left) {
+                self.remove_at(&self.path.join(name))?;
+            }
+        }
+        if changes && !there.parquet.files.is_empty() {
+            for name in there.parquet.files.keys().map(String::as_str).chain([PARQUET_RECORD]) {
+                self.remove_at(&self.path.join(name))?;
             }
         }
         Ok(())
@@ -364,11 +371,15 @@ impl Folder {
 
     /// A file's bytes, if there is one.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FolderError> {
-        match std::fs::read(self.path.join(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(self.failed(source)),
-        }
+        self.read_at(&self.path.join(name))
+    }
+
+    fn read_at(&self, file: &Path) -> Result<Option<Vec<u8>>, FolderError> {
+        atomic::read(file).map_err(|source| self.failed(source))
+    }
+
+    fn remove_at(&self, file: &Path) -> Result<(), FolderError> {
+        atomic::remove(file).map_err(|source| self.failed(source))
     }
 
     fn name(&self) -> String {

@@ -1,18 +1,23 @@
 //! How a run came about: what `results.json` must not say, as it differs between runs that are the same.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use enjambre_protocol::crypto;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::run::RunReport;
 
 /// The file that says how a folder's files came about.
 pub const MANIFEST: &str = "manifest.json";
 
+/// The file that says which files were made from the tables beside it.
+pub const PARQUET_RECORD: &str = "parquet.json";
+
 /// Version of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const FILE_LABEL: &str = "enjambre/simulation-file/1";
 
@@ -52,8 +57,58 @@ pub struct RunManifest {
     /// How long it took, in seconds, without the writing of files.
     pub seconds: f64,
     /// Digests of the files that were written beside this one, by name: a file that was changed since is known by it.
-    #[serde(default)]
     pub files: BTreeMap<String, String>,
+}
+
+/// Why a manifest is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No run wrote it, or it is damaged.
+    NotOfARun,
+    /// A run of another version of the program wrote it, with this version of the file.
+    OtherFormat(u64),
+}
+
+/// Digests of the Parquet files in a run's folder, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParquetRecord {
+    /// A file that was changed since it was made is known by it.
+    pub files: BTreeMap<String, String>,
+}
+
+impl ParquetRecord {
+    /// Of files with these bytes.
+    pub fn of<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self { files: digests(files) }
+    }
+
+    /// Reads what was written; nothing if it is no record.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|record: &Self| are_names(&record.files))
+    }
+
+    /// Whether a file is as it was made.
+    pub fn wrote(&self, name: &str, bytes: &[u8]) -> bool {
+        is_of(&self.files, name, bytes)
+    }
+
+    /// As it stands in the file.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+fn digests<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<String, String> {
+    files.map(|(name, bytes)| (name.to_owned(), file_digest(bytes))).collect()
+}
+
+/// Whether all files stand in the folder itself: what is told of files elsewhere is nobody's to remove.
+fn are_names(files: &BTreeMap<String, String>) -> bool {
+    files.keys().all(|name| Path::new(name).file_name().is_some_and(|last| last == name.as_str()))
+}
+
+fn is_of(files: &BTreeMap<String, String>, name: &str, bytes: &[u8]) -> bool {
+    files.get(name).is_some_and(|digest| *digest == file_digest(bytes))
 }
 
 /// The digest of a file's bytes.
@@ -85,20 +140,29 @@ impl RunManifest {
         }
     }
 
-    /// Reads what a run wrote; nothing if it was not a run.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|manifest: &Self| manifest.kind == KIND)
+    /// Reads what a run wrote.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+        let any: Value = serde_json::from_slice(bytes).map_err(|_| Fault::NotOfARun)?;
+        match (any["kind"].as_str(), any["format"].as_u64()) {
+            (Some(KIND), Some(format)) if format != u64::from(FORMAT) => {
+                Err(Fault::OtherFormat(format))
+            }
+            (Some(KIND), _) => {
+                let manifest: Option<Self> = serde_json::from_value(any).ok();
+                manifest.filter(|it| are_names(&it.files)).ok_or(Fault::NotOfARun)
+            }
+            _ => Err(Fault::NotOfARun),
+        }
     }
 
     /// The same beside these files, by name.
     pub fn beside<'a>(self, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let files = files.map(|(name, bytes)| (name.to_owned(), file_digest(bytes))).collect();
-        Self { files, ..self }
+        Self { files: digests(files), ..self }
     }
 
     /// Whether a file is as it was written beside this one.
     pub fn wrote(&self, name: &str, bytes: &[u8]) -> bool {
-        self.files.get(name).is_some_and(|digest| *digest == file_digest(bytes))
+        is_of(&self.files, name, bytes)
     }
 
     /// As it stands in the file.

@@ -13,9 +13,6 @@ use crate::adversary::{Background, Draw, Ends, Matching, PARTNERS_MAX, Sends};
 /// How sure an adversary must be, in parts of the whole, unless set: 95 %.
 const SURE: u64 = Share::WHOLE / 100 * 95;
 
-/// Users, once for each partner, and messages over all rounds of a replicate at most: what is more would not end.
-const LOOKS_MAX: u64 = 100_000_000_000;
-
 /// Partners at most.
 const PARTNERS: u32 = {
     assert!(PARTNERS_MAX == 20);
@@ -143,15 +140,6 @@ pub(super) fn disclosure(file: &DisclosureFile) -> Result<Disclosure, Fault> {
     let look_every = adversary.look_every.as_ref();
     if let Some(late) = look_every.filter(|every| every.get_ref().0 > file.rounds.get_ref().0) {
         return Err(Fault::new(late.span(), "expected at most as many as rounds"));
-    }
-    let weighed = u64::from(users.count.get_ref().0) * u64::from(partners);
-    let each = u64::from(file.traffic.batch.0) + weighed;
-    let rounds = u64::from(file.targets.0).saturating_mul(file.rounds.get_ref().0.into());
-    if rounds.saturating_mul(each) > LOOKS_MAX {
-        let what = format!(
-            "expected targets x rounds x (batch + users x partners) to be at most {LOOKS_MAX}"
-        );
-        return Err(Fault::new(file.rounds.span(), what));
     }
     Ok(Disclosure {
         targets: file.targets.0,

@@ -3,7 +3,7 @@
 //! Counted are draws, each some nanoseconds; the counts are rough, and the bound leaves room.
 
 use super::error::{Fault, line_of};
-use super::{Churn, Disclosure, Engine, Maps, Mix, Mixes, Scenario, View, memory};
+use super::{Churn, Disclosure, Engine, Maps, Mix, Mixes, Scenario, Share, View, memory};
 
 /// Draws of a run at most: two days at 50 million a second.
 const DRAWS_MAX: u128 = 10_000_000_000_000;
@@ -13,7 +13,7 @@ const ONION_REQUEST: u128 = 1_000;
 
 /// Refuses a scenario whose replicates together would not end.
 pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault> {
-    let draws = draws(&scenario.engine);
+    let (draws, counted) = draws(&scenario.engine);
     if draws.saturating_mul(scenario.replicates.into()) <= DRAWS_MAX {
         return Ok(scenario);
     }
@@ -21,35 +21,41 @@ pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault>
     let allowed = DRAWS_MAX / draws;
     let what = if allowed == 0 {
         format!(
-            "a replicate alone has about {draws} draws, and {DRAWS_MAX} would not end: expected fewer of what it counts"
+            "a replicate alone has about {draws} draws ({counted}), and {DRAWS_MAX} would not end: expected less of these"
         )
     } else {
         format!(
-            "expected at most {allowed} with these settings: about {draws} draws each, and {DRAWS_MAX} in all"
+            "expected at most {allowed} with these settings: about {draws} draws each ({counted}), and {DRAWS_MAX} in all"
         )
     };
     Err(Fault::new(at..at, what))
 }
 
-/// Draws of a replicate.
-fn draws(engine: &Engine) -> u128 {
+/// Draws of a replicate, and what they are counted from.
+fn draws(engine: &Engine) -> (u128, &'static str) {
     match engine {
-        Engine::Churn(churn) => history(churn),
+        Engine::Churn(churn) => (history(churn), "documents x nodes"),
         Engine::Onion(onion) => {
             let clients = &onion.clients;
-            u128::from(clients.count) * u128::from(clients.requests) * ONION_REQUEST
+            let requests = u128::from(clients.count) * u128::from(clients.requests);
+            (requests * ONION_REQUEST, "clients x requests x 1000")
         }
         Engine::Paths(paths) => {
-            u128::from(paths.span / paths.every.max(1)) * u128::from(paths.clients)
+            let requests = u128::from(paths.span / paths.every.max(1));
+            (requests * u128::from(paths.clients), "span / every x clients")
         }
         Engine::Swarms(swarms) => {
             let made = if let Maps::Grown(churn) = &swarms.maps { history(churn) } else { 0 };
             // A sample of each of both events draws as many nodes as are marked.
             let marked = swarms.adversary.of(swarms.nodes) + swarms.burst.of(swarms.nodes);
-            made + u128::from(swarms.samples) * u128::from(marked)
+            let drawn = u128::from(swarms.samples) * u128::from(marked);
+            (made + drawn, "documents x nodes, and samples x nodes of the adversary and the burst")
         }
-        Engine::Disclosure(disclosure) => looks(disclosure),
-        Engine::Mixes(mixes) => weighed(mixes),
+        Engine::Disclosure(disclosure) => (
+            looks(disclosure),
+            "targets x rounds x batch, with users who come and go, and looks x users x partners",
+        ),
+        Engine::Mixes(mixes) => (weighed(mixes), "messages x arrivals that are weighed for each"),
     }
 }
 
@@ -67,11 +73,16 @@ fn history(churn: &Churn) -> u128 {
     sum
 }
 
-/// Messages, and users with what is weighed of each, over all rounds.
+/// Messages, users who come and go, and what is weighed of users at looks, over all rounds in the mean.
 fn looks(disclosure: &Disclosure) -> u128 {
-    let users = u128::from(disclosure.users) * u128::from(disclosure.partners);
-    let rounds = u128::from(disclosure.targets) * u128::from(disclosure.rounds);
-    rounds * (u128::from(disclosure.batch) + users)
+    let users = u128::from(disclosure.users);
+    let stays = u128::from(Share::WHOLE / disclosure.target_leaves.parts().max(1));
+    let rounds = stays.clamp(1, disclosure.rounds.into());
+    let moves = disclosure.presence.is_some() || disclosure.users_leave != Share::NONE;
+    let each = u128::from(disclosure.batch) + if moves { users } else { 0 };
+    let looks = rounds / u128::from(disclosure.look_every) + 1;
+    let weighed = looks * users * u128::from(disclosure.partners);
+    u128::from(disclosure.targets) * (rounds * each + weighed)
 }
 
 /// Arrivals that are weighed for all messages.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Point, Shard, Sweep, SweepConfig, SweepError};
 use crate::output;
-use crate::output::folder::stranger;
+use crate::output::atomic::stranger;
 use crate::run::RunReport;
 use crate::trace::run_digest;
 

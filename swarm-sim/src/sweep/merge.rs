@@ -56,8 +56,11 @@ pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, Swe
     }
     let _lock = into.locked()?;
     into.begin(sweep, &config)?;
-    for done in &all {
-        into.put(done)?;
+    for (point, done) in sweep.points.iter().zip(&all) {
+        // One that stands there is held against what it was, and never replaced.
+        if into.done(point, manifest)?.is_none_or(|there| there != *done) {
+            into.put(done)?;
+        }
     }
     into.complete(sweep, &config)
 }

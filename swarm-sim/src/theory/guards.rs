@@ -106,11 +106,8 @@ impl Set {
         Self { share, guards: args.count("guards"), life, days, picks }
     }
 
-    /// Picks of one guard, but no more than `most`.
+    /// Picks of one guard whose lives differ, but no more than `most`.
     fn picks(&self, most: f64, stream: &mut Stream) -> f64 {
-        if let Some(picks) = self.picks {
-            return picks.min(most);
-        }
         let ((least, longest), mut time, mut picks) = (self.life, 0.0, 0.0);
         while time <= self.days && picks < most {
             picks += 1.0;
@@ -119,10 +116,20 @@ impl Set {
         picks
     }
 
+    /// Picks of all guards, where all lives are equal.
+    fn equal_picks(&self) -> Option<f64> {
+        self.picks.map(|picks| picks * self.guards as f64)
+    }
+
     /// All picks that are made, each of which may be malicious.
     pub(super) fn trials(&self, stream: &mut Stream) -> Trials {
-        let count = (0..self.guards).map(|_| self.picks(f64::INFINITY, stream)).sum();
-        Trials { share: self.share, count }
+        let all = || (0..self.guards).map(|_| self.picks(f64::INFINITY, stream)).sum();
+        Trials { share: self.share, count: self.equal_picks().unwrap_or_else(all) }
+    }
+
+    /// What a sample goes through one by one, in the mean.
+    pub(super) fn steps(&self) -> f64 {
+        if self.picks.is_some() { 1.0 } else { self.mean_trials().count }
     }
 
     /// As many trials as there are picks in the mean.
@@ -136,6 +143,9 @@ impl Set {
 /// Lets each guard and its successors live, until one is malicious.
 pub(super) fn sample_guard_set(args: &Args, stream: &mut Stream) -> bool {
     let set = Set::of(args);
+    if let Some(picks) = set.equal_picks() {
+        return honest_picks(set.share, stream) < picks;
+    }
     (0..set.guards).any(|_| {
         let honest = honest_picks(set.share, stream);
         set.picks(honest + 1.0, stream) > honest

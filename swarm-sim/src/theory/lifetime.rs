@@ -3,11 +3,14 @@
 //! The chain of live copies moves by one at a time, so what it does between two levels is known from how often it
 //! crosses each: given the crossings above a level, those below it are a negative binomial number, and the time spent there
 //! a gamma variable. One sample takes a few draws for each copy, however long the store lives.
+//!
+//! A loss in less than the mean time is drawn from the chain whose paths are as likely as in truth times e^(−sT), T being
+//! their time and s chosen so that the mean of T is the time asked for. That is again a chain of the same form, and the weight
+//! is e^(sT) times the transform E[e^(−sT)], or 0 where T is longer than the time asked for: exponential tilting, Siegmund 1976.
 
 use super::chain::Copies;
 use super::forms;
 use super::params::Args;
-use super::sample::{chance, honest_picks};
 use crate::stream::Stream;
 
 /// Sum of `count` independent exponential times of mean 1; nothing for none, endless for endlessly many.
@@ -24,164 +27,129 @@ fn before(others: f64, odds: f64, stream: &mut Stream) -> f64 {
     if mean.is_finite() { stream.poisson(mean) } else { f64::INFINITY }
 }
 
-/// The time of one chain to the loss of all copies.
-///
-/// From the bottom: the step from one copy to none is taken once, so steps from k up are a negative binomial number given
-/// the steps from k down, and as many more steps come down from k + 1.
-pub(super) fn mttdl(args: &Args, stream: &mut Stream) -> f64 {
-    let Ok(copies) = forms::copies(args) else { return 0.0 };
-    let (mut down, mut time) = (1.0, 0.0);
-    for live in 1..=copies.size {
-        let (fall, rise) = (copies.down(live), copies.up(live));
-        let up = before(down, rise / fall, stream);
-        time += sum_of_times(down + up, stream) / (fall + rise);
-        down = 1.0 + up;
-    }
-    time
+/// What the chain does with a number of live copies.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// Steps up for one step down, in the mean.
+    odds: f64,
+    /// Steps in a unit of time.
+    rate: f64,
 }
 
-/// The excursions of a chain from all copies live to all live again, or to none.
-#[derive(Debug)]
-struct Cycle {
-    copies: Copies,
-    /// Probability that an excursion ends in the loss.
-    loss: f64,
-    /// For each number of live copies below all: the probability that the next step is down, given that the excursion ends
-    /// in the loss.
-    falls: Vec<f64>,
-    /// The odds of down to up there, given that it does not.
-    odds: Vec<f64>,
+/// The chain from all copies live to none, its paths weighted by e^(−sT).
+#[derive(Clone, Debug)]
+struct Tilted {
+    /// From one live copy to all.
+    levels: Vec<Level>,
+    slope: f64,
+    /// Logarithm of E[e^(−sT)].
+    ln_transform: f64,
 }
 
-impl Cycle {
-    /// Conditions the chain on either end (Doob's transform). With r(k) = down(k) / up(k), both chances of an end are sums of
-    /// products of r; q and v below are ratios of their terms, so that nothing is subtracted or overflows.
-    fn new(copies: Copies) -> Self {
-        let levels = copies.size as usize;
-        let (mut falls, mut odds) = (vec![1.0; levels], vec![0.0; levels]);
-        let mut loss = 1.0;
-        let ratio = |live| copies.down(live) / copies.up(live);
-        let mut q = 1.0;
-        for live in (1..copies.size).rev() {
-            let (down, up, r) = (copies.down(live), copies.up(live), ratio(live));
-            if up <= 0.0 {
-                continue;
-            }
-            falls[live as usize] = (up * q + down) / (up + down);
-            loss *= 1.0 / (1.0 + q / r);
-            q = q / (q + r);
-        }
-        let (mut v, mut rest) = (1.0, 0.0);
-        for live in 1..copies.size {
-            let (down, up, r) = (copies.down(live), copies.up(live), ratio(live));
-            if up <= 0.0 {
-                continue;
-            }
-            odds[live as usize] = down * rest / (up + down * v);
-            rest = 1.0 / (1.0 + r * v);
-            v = 1.0 / (1.0 + 1.0 / (r * v));
-        }
-        Self { copies, loss, falls, odds }
+impl Tilted {
+    /// Let ρ(k) be E[e^(−st)] over the time t from k live copies to k − 1. From the first step,
+    /// ρ(k) = down(k) / (down(k) + up(k) (1 − ρ(k + 1)) + s), and 1 − ρ(k) is the rest of that sum over the whole: all terms
+    /// are positive. Weighted so, steps up and down are as up(k) ρ(k + 1) to down(k) / ρ(k), at a rate of down(k) + up(k) + s.
+    fn new(copies: Copies, slope: f64) -> Self {
+        let (mut pass, mut rest, mut ln_transform) = (1.0, 0.0, 0.0);
+        let mut levels: Vec<Level> = (1..=copies.size)
+            .rev()
+            .map(|live| {
+                let (down, up) = (copies.down(live), copies.up(live));
+                let late = up * rest + slope;
+                let level = Level { odds: up * pass / (down + late), rate: down + up + slope };
+                (pass, rest) = (down / (down + late), late / (down + late));
+                ln_transform -= libm::log1p(late / down);
+                level
+            })
+            .collect();
+        levels.reverse();
+        Self { levels, slope, ln_transform }
     }
 
-    /// The time that `count` excursions take which end with all copies live, those with all live included.
-    fn returns(&self, count: f64, stream: &mut Stream) -> f64 {
-        let mut time = sum_of_times(count, stream) / self.copies.down(self.copies.size);
-        let mut entries = count;
-        for live in (1..self.copies.size).rev() {
-            if entries <= 0.0 {
-                break;
-            }
-            let down = before(entries, self.odds[live as usize], stream);
-            if !down.is_finite() {
-                return f64::INFINITY;
-            }
-            let rate = self.copies.down(live) + self.copies.up(live);
-            time += sum_of_times(entries + down, stream) / rate;
-            entries = down;
+    /// The mean time to the loss.
+    fn mean(&self) -> f64 {
+        let (mut down, mut time) = (1.0, 0.0);
+        for level in &self.levels {
+            // Endlessly many steps, as numbers go, are none where there are none.
+            let up = if level.odds > 0.0 { down * level.odds } else { 0.0 };
+            time += (down + up) / level.rate;
+            down = 1.0 + up;
         }
         time
     }
 
-    /// The probability of one excursion's jumps to come within `left`, each drawn so that it does: the weight of an excursion
-    /// that ends in the loss.
-    fn last(&self, mut left: f64, stream: &mut Stream) -> f64 {
-        let (mut weight, mut live) = (1.0, self.copies.size);
-        while live > 0 && weight > 0.0 {
-            let rate = self.copies.down(live) + self.copies.up(live);
-            let within = -libm::expm1(-rate * left);
-            weight *= within;
-            left = (left + libm::log1p(-stream.unit() * within) / rate).max(0.0);
-            let falls = self.falls.get(live as usize).is_none_or(|falls| chance(*falls, stream));
-            live = if falls { live - 1 } else { live + 1 };
+    /// The chain whose mean time to the loss is `time`, or the true one where its mean is not above `time`.
+    fn within(copies: Copies, time: f64) -> Self {
+        let is_late = |slope| Self::new(copies, slope).mean() > time;
+        if !is_late(0.0) {
+            return Self::new(copies, 0.0);
         }
-        weight
+        let mut most = f64::from(copies.size) / time;
+        while most.is_finite() && is_late(most) {
+            most *= 2.0;
+        }
+        let (mut low, mut high) = (0.0, most.min(f64::MAX));
+        // A slope that is some way off makes weights vary some more; it does not bias them.
+        for _ in 0..60 {
+            let middle = low + (high - low) / 2.0;
+            if is_late(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Self::new(copies, high)
+    }
+
+    /// The time of one chain to the loss.
+    ///
+    /// From the bottom: the step from one copy to none is taken once, so steps from k up are a negative binomial number given
+    /// the steps from k down, and as many more steps come down from k + 1.
+    fn time(&self, stream: &mut Stream) -> f64 {
+        let (mut down, mut time) = (1.0, 0.0);
+        for level in &self.levels {
+            let up = before(down, level.odds, stream);
+            time += sum_of_times(down + up, stream) / level.rate;
+            down = 1.0 + up;
+        }
+        time
+    }
+
+    /// How much likelier than here a path of so long a time is in truth.
+    fn weight(&self, time: f64) -> f64 {
+        libm::exp(self.slope * time + self.ln_transform)
     }
 }
 
-/// A chain over some time; the mean of weights is the probability of its end (importance sampling, unbiased).
-///
-/// Excursions that end with all copies live are a geometric number N before the one that ends in the loss. N is drawn with
-/// a mean of no more than the excursions that `time` has room for, so that a rare loss is seen in every sample; the weight
-/// is the ratio of both probabilities of N. The last excursion's jumps are forced to come in time.
-#[derive(Clone, Copy, Debug)]
+/// The time of one chain to the loss of all copies.
+pub(super) fn mttdl(args: &Args, stream: &mut Stream) -> f64 {
+    forms::copies(args).map_or(0.0, |copies| Tilted::new(copies, 0.0).time(stream))
+}
+
+/// A loss within some time; the mean of weights is its probability (importance sampling, unbiased).
+#[derive(Clone, Debug)]
 pub(super) struct Loss {
-    copies: Copies,
+    chain: Tilted,
     time: f64,
 }
 
 impl Loss {
-    pub(super) fn of(args: &Args) -> Self {
-        let nothing = Copies { size: 1, fail: 0.0, repair: 0.0, parallel: true };
-        let copies = forms::copies(args).unwrap_or(nothing);
-        Self { copies, time: args.real("time") }
-    }
-
-    /// Excursions that the time has room for, in the mean.
-    fn room(&self) -> f64 {
-        self.copies.down(self.copies.size) * self.time
-    }
-
-    /// The probability with which an excursion is drawn to end in the loss.
-    fn drawn(&self, cycle: &Cycle) -> f64 {
-        cycle.loss.max((1.0 + self.room()).recip())
-    }
-
-    /// How much likelier in truth so many returns and a loss are than when they are drawn.
-    fn ratio(&self, cycle: &Cycle, returns: f64) -> f64 {
-        let drawn = self.drawn(cycle);
-        if drawn <= cycle.loss {
-            return 1.0;
-        }
-        let each = libm::log1p(-cycle.loss) - libm::log1p(-drawn);
-        cycle.loss / drawn * libm::exp(returns * each)
+    /// Nothing where copies never fail or there is no time.
+    pub(super) fn of(args: &Args) -> Option<Self> {
+        let (copies, time) = (forms::copies(args).ok()?, args.real("time"));
+        (time > 0.0 && copies.fail > 0.0)
+            .then(|| Self { chain: Tilted::within(copies, time), time })
     }
 
     pub(super) fn weight(&self, stream: &mut Stream) -> f64 {
-        if self.room() <= 0.0 {
-            return 0.0;
-        }
-        let cycle = Cycle::new(self.copies);
-        let returns = honest_picks(self.drawn(&cycle), stream);
-        let left = self.time - cycle.returns(returns, stream);
-        if left.is_nan() || left <= 0.0 {
-            return 0.0;
-        }
-        self.ratio(&cycle, returns) * cycle.last(left, stream)
+        let time = self.chain.time(stream);
+        if time <= self.time { self.chain.weight(time) } else { 0.0 }
     }
 
-    /// About the largest weight: as many returns as there is room for, and then the shortest way down with all the time left.
+    /// The largest weight: that of a loss at the very end.
     pub(super) fn most(&self) -> f64 {
-        if self.room() <= 0.0 {
-            return 0.0;
-        }
-        let cycle = Cycle::new(self.copies);
-        let within = |live| {
-            let rate = self.copies.down(live) + self.copies.up(live);
-            -libm::expm1(-rate * self.time)
-        };
-        let descent: f64 = (1..=self.copies.size).map(within).product();
-        self.ratio(&cycle, self.room().floor()) * descent
+        self.chain.weight(self.time)
     }
 }
 
@@ -189,32 +157,89 @@ impl Loss {
 mod tests {
     use super::*;
 
-    #[test]
-    fn excursions_end_as_often_as_steps_say() {
-        let copies = Copies { size: 4, fail: 1.0, repair: 0.7, parallel: true };
-        // From 3 live copies: solved by hand as h(k) = (γ_k + … + γ_3) / (γ_0 + … + γ_3), γ_k the product of
-        // down/up up to k: γ = 1, 1/2.1, 2/1.4 · 1/2.1, 3/0.7 · 2/1.4 · 1/2.1.
-        let gamma = [1.0, 1.0 / 2.1, 2.0 / 1.4 / 2.1, 3.0 / 0.7 * 2.0 / 1.4 / 2.1];
-        let expected = gamma[3] / gamma.iter().sum::<f64>();
-        let found = Cycle::new(copies);
-        assert!((found.loss / expected - 1.0).abs() < 1e-12, "{} is not {expected}", found.loss);
-        // A conditioned chain's step down from 2: h(1) / h(2) · 2 / (2 + 1.4).
-        let down = (gamma[1] + gamma[2] + gamma[3]) / (gamma[2] + gamma[3]) * 2.0 / 3.4;
-        assert!((found.falls[2] / down - 1.0).abs() < 1e-12);
-        // And given the return: the odds are 2 (1 − h(1)) / (1.4 (1 − h(3))).
-        let odds = 2.0 * gamma[0] / (1.4 * (gamma[0] + gamma[1] + gamma[2]));
-        assert!((found.odds[2] / odds - 1.0).abs() < 1e-12);
-        assert_eq!(found.odds[1], 0.0);
+    const COPIES: Copies = Copies { size: 4, fail: 1.0, repair: 0.7, parallel: true };
+
+    /// E[e^(−st)] from each number of live copies to none, by elimination in (down + up + s) h(k) = down h(k − 1) + up h(k + 1).
+    fn transforms(copies: Copies, slope: f64) -> Vec<f64> {
+        let size = copies.size as usize;
+        let mut rows: Vec<Vec<f64>> = (1..=copies.size)
+            .map(|live| {
+                let (down, up, at) = (copies.down(live), copies.up(live), live as usize - 1);
+                let mut row = vec![0.0; size + 1];
+                row[at] = down + up + slope;
+                if at > 0 {
+                    row[at - 1] = -down;
+                } else {
+                    row[size] = down;
+                }
+                if at + 1 < size {
+                    row[at + 1] = -up;
+                }
+                row
+            })
+            .collect();
+        for at in 0..size {
+            let pivot = rows[at].clone();
+            for (other, row) in rows.iter_mut().enumerate() {
+                if other != at {
+                    let share = row[at] / pivot[at];
+                    row.iter_mut().zip(&pivot).for_each(|(entry, of)| *entry -= share * of);
+                }
+            }
+        }
+        rows.iter().enumerate().map(|(at, row)| row[size] / row[at]).collect()
     }
 
     #[test]
-    fn chain_without_repair_never_returns() {
-        for copies in [
-            Copies { size: 3, fail: 2.0, repair: 0.0, parallel: false },
-            Copies { size: 1, fail: 2.0, repair: 5.0, parallel: true },
-        ] {
-            let cycle = Cycle::new(copies);
-            assert_eq!((cycle.loss, cycle.falls.iter().all(|falls| *falls == 1.0)), (1.0, true));
+    fn tilted_chain_is_that_of_transforms() {
+        for slope in [0.0, 0.3, 20.0] {
+            let tilted = Tilted::new(COPIES, slope);
+            let mut h = transforms(COPIES, slope);
+            assert!((tilted.ln_transform - h[3].ln()).abs() < 1e-12, "{slope}");
+            h.insert(0, 1.0);
+            for (live, copies) in (1..4_usize).zip(1..) {
+                let (down, up) = (COPIES.down(copies), COPIES.up(copies));
+                let level = tilted.levels[live - 1];
+                let odds = up * h[live + 1] / (down * h[live - 1]);
+                assert!((level.odds / odds - 1.0).abs() < 1e-12, "{slope}, {live}");
+                assert_eq!(level.rate, down + up + slope);
+            }
+            assert_eq!(tilted.levels[3].odds, 0.0);
         }
+    }
+
+    #[test]
+    fn mean_time_of_tilted_chain_is_the_transforms_slope() {
+        assert!((Tilted::new(COPIES, 0.0).mean() / COPIES.mean_time() - 1.0).abs() < 1e-12);
+        let at = |slope| Tilted::new(COPIES, slope).ln_transform;
+        let mean = Tilted::new(COPIES, 2.0).mean();
+        assert!((mean - (at(1.999) - at(2.001)) / 0.002).abs() < 1e-6, "{mean}");
+    }
+
+    #[test]
+    fn chain_is_tilted_until_its_mean_is_the_time_asked_for() {
+        for time in [1e-9, 0.01, 1.0] {
+            let mean = Tilted::within(COPIES, time).mean();
+            assert!((mean / time - 1.0).abs() < 1e-9, "{time}: {mean}");
+        }
+        let true_mean = COPIES.mean_time();
+        assert_eq!(Tilted::within(COPIES, 1.0001 * true_mean).slope, 0.0);
+        assert!(Tilted::within(COPIES, 0.9999 * true_mean).slope > 0.0);
+        // A mean time that no number holds.
+        let lasting = Copies { size: 100, fail: 1e-9, repair: 1.0, parallel: true };
+        assert_eq!(Tilted::new(lasting, 0.0).mean(), f64::INFINITY);
+        let mean = Tilted::within(lasting, 1000.0).mean();
+        assert!((mean / 1000.0 - 1.0).abs() < 1e-9, "{mean}");
+    }
+
+    #[test]
+    fn loss_at_the_end_weighs_most_and_a_later_one_nothing() {
+        let mut stream = crate::stream::Streams::new(1, "weights", 0)
+            .stream(crate::stream::Entity::World, "weights");
+        let loss = Loss { chain: Tilted::within(COPIES, 0.1), time: 0.1 };
+        let weights: Vec<f64> = (0..1000).map(|_| loss.weight(&mut stream)).collect();
+        let most = weights.iter().fold(0.0, |most: f64, weight| most.max(*weight));
+        assert!(most <= loss.most() && most > 0.9 * loss.most());
+        assert!(weights.iter().filter(|weight| **weight == 0.0).count() > 300);
     }
 }

@@ -18,7 +18,7 @@ use crate::stream::Stream;
 pub(super) const RARE: f64 = 1e-4;
 
 /// What is drawn so that a rare event is common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Rare {
     /// Members of which enough have to be marked.
     Members(Members),
@@ -26,8 +26,8 @@ pub(super) enum Rare {
     Trials(Trials),
     /// Trials, of which there are as many as guards were picked.
     Guards(guards::Set),
-    /// Copies of a store, all of which have to be lost within a time.
-    Copies(lifetime::Loss),
+    /// Copies of a store, all of which have to be lost within a time; none where they cannot be.
+    Copies(Option<lifetime::Loss>),
 }
 
 impl Rare {
@@ -37,7 +37,7 @@ impl Rare {
             Self::Members(members) => members.weight(stream),
             Self::Trials(trials) => trials.weight(stream),
             Self::Guards(set) => set.trials(stream).weight(stream),
-            Self::Copies(loss) => loss.weight(stream),
+            Self::Copies(loss) => loss.as_ref().map_or(0.0, |loss| loss.weight(stream)),
         }
     }
 
@@ -47,7 +47,7 @@ impl Rare {
             Self::Members(members) => members.most(),
             Self::Trials(trials) => trials.most(),
             Self::Guards(set) => set.mean_trials().most(),
-            Self::Copies(loss) => loss.most(),
+            Self::Copies(loss) => loss.as_ref().map_or(0.0, lifetime::Loss::most),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::guards::Set;
 use super::params::Args;
 use super::rare::{RARE, Rare, Weights};
 use super::{Form, Query, TheoryError, forms};
@@ -24,7 +25,9 @@ const BLOCK: u64 = 1 << 14;
 /// Independent runs of a mix, whose messages are correlated within one.
 const RUNS: u64 = 32;
 /// The highest of counts that each sample goes through one by one.
-const STEPS_MAX: u64 = 10_000_000;
+const STEPS_MAX: f64 = 1e7;
+/// The most of them in all samples: two days at 50 million a second.
+const DRAWS_MAX: f64 = 1e13;
 /// Mean delays from a mix's start, empty, to its first counted departure: e^−40 of the past is missing.
 const WARM_UP: f64 = 40.0;
 
@@ -134,7 +137,7 @@ impl Query {
                 )));
             }
         }
-        if let Some(sentence) = too_long(sampler, self.form(), &self.args) {
+        if let Some(sentence) = too_long(sampler, self.form(), &self.args, samples) {
             return Err(wrong(&sentence));
         }
         let sampler = sampler.serving(self.values.first().copied().unwrap_or(0.0));
@@ -257,14 +260,29 @@ fn beside(weights: &Weights, step: f64) -> (f64, f64, f64) {
 }
 
 /// What keeps one sample from ending soon.
-fn too_long(sampler: Sampler, form: &Form, args: &Args) -> Option<String> {
+fn too_long(sampler: Sampler, form: &Form, args: &Args, samples: u64) -> Option<String> {
     if matches!(sampler, Sampler::Mix) && args.real("rho") > 1e5 {
         return Some("rho cannot be above 1e5 where it is sampled".to_owned());
     }
+    let (steps, name) = steps(form, args);
+    if steps > STEPS_MAX {
+        return Some(format!("{name} cannot be above {STEPS_MAX:e} where it is sampled"));
+    }
+    let most = (DRAWS_MAX / steps).floor();
+    (samples as f64 > most).then(|| {
+        format!("samples cannot be above {most:e} with so many {name}: {DRAWS_MAX:e} draws in all")
+    })
+}
+
+/// What a sample goes through one by one, in the mean, and its name.
+fn steps(form: &Form, args: &Args) -> (f64, &'static str) {
     let has = |name: &str| form.params.iter().any(|param| param.name == name);
-    let over = |name: &&str| has(name) && args.count(name) > STEPS_MAX;
-    let name = ["hops", "guards", "size", "rounds"].into_iter().find(over)?;
-    Some(format!("{name} cannot be above {STEPS_MAX} where it is sampled"))
+    if has("life_min_days") {
+        return (Set::of(args).steps(), "picks of all guards");
+    }
+    let counted = ["hops", "guards", "size", "rounds"].into_iter().filter(|name| has(name));
+    let steps = counted.map(|name| (args.count(name) as f64, name));
+    steps.fold((1.0, "draws"), |most, one| if one.0 > most.0 { one } else { most })
 }
 
 /// Nodes that are drawn one after the other, each of those left alike.

@@ -42,9 +42,14 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    pub(crate) fn config(&self, scenario: &Scenario, threads: NonZeroUsize) -> RunConfig {
+    pub(crate) fn config(
+        &self,
+        scenario: &Scenario,
+        threads: NonZeroUsize,
+    ) -> Result<RunConfig, ScenarioError> {
         let replicates = self.replicates.unwrap_or(scenario.replicates);
-        RunConfig { seed: self.seed, replicates, threads }
+        scenario.ends_with(replicates)?;
+        Ok(RunConfig { seed: self.seed, replicates, threads })
     }
 }
 

@@ -81,7 +81,7 @@ pub struct Metric {
     pub value: Option<f64>,
     /// Lower end of the 95 % interval.
     pub ci_low: Option<f64>,
-    /// Upper end of the 95 % interval.
+    /// Upper end of the 95 % interval; nothing beside a lower one if it lies beyond what was watched.
     pub ci_high: Option<f64>,
     /// How the interval was made.
     pub interval: Method,
@@ -125,6 +125,21 @@ impl Metric {
     fn with_interval(mut self, method: Method, of: Unit, interval: Option<Interval>) -> Self {
         if let Some(Interval { low, high }) = interval {
             (self.ci_low, self.ci_high) = (Some(low), Some(high));
+            (self.interval, self.independent) = (method, of);
+        }
+        self
+    }
+
+    /// As [`Self::with_interval`]; an interval whose upper end is beyond what was watched has none.
+    fn with_open_interval(
+        mut self,
+        method: Method,
+        of: Unit,
+        low: Option<f64>,
+        high: Option<f64>,
+    ) -> Self {
+        if low.is_some() {
+            (self.ci_low, self.ci_high) = (low, high);
             (self.interval, self.independent) = (method, of);
         }
         self

@@ -21,6 +21,9 @@ pub const RESULTS: &str = "results.json";
 /// The table of runs: what was run, a run a line.
 pub const RUNS: &str = "runs.csv";
 
+/// The scenario's text with all that it includes.
+pub const SCENARIO: &str = "scenario.toml";
+
 /// The page about what a folder holds.
 pub const PAGE: &str = "report.html";
 
@@ -72,11 +75,13 @@ pub fn to_text(report: &RunReport) -> String {
 }
 
 fn figure(metric: &Metric) -> String {
-    let Some(value) = metric.value else { return "nothing observed".to_owned() };
-    let mut text = format!("{} {}", number(value), unit_of(value, metric.unit));
-    if let Some(interval) = metric.interval() {
-        let _ = write!(text, "  [{}, {}]", number(interval.low), number(interval.high));
-        let _ = write!(text, " over {}s", metric.independent.name());
+    let mut text = match metric.value {
+        Some(value) => format!("{} {}", number(value), unit_of(value, metric.unit)),
+        None => absent(metric.ci_low).to_owned(),
+    };
+    if let Some(low) = metric.ci_low {
+        let high = metric.ci_high.map_or_else(|| "not reached".to_owned(), number);
+        let _ = write!(text, "  [{}, {high}] over {}s", number(low), metric.independent.name());
     }
     if let Some(interval) = metric.over_replicates() {
         let (low, high) = (number(interval.low), number(interval.high));
@@ -86,6 +91,11 @@ fn figure(metric: &Metric) -> String {
         let _ = write!(text, "  expected {}", number(expected));
     }
     text
+}
+
+/// What is said in place of a value, by the interval's lower end.
+pub(crate) const fn absent(low: Option<f64>) -> &'static str {
+    if low.is_some() { "not reached" } else { "nothing observed" }
 }
 
 /// A count with the word for what is counted, which ends in `s` where there is not one.

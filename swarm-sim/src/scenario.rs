@@ -423,8 +423,20 @@ impl Kind {
 impl Scenario {
     /// Finds a built-in scenario by its name, else reads a file, with what it includes.
     pub fn load(name_or_file: &str) -> Result<Self, ScenarioError> {
+        Self::load_with_text(name_or_file).map(|(scenario, _)| scenario)
+    }
+
+    /// The same, and its text with all that it includes.
+    pub fn load_with_text(name_or_file: &str) -> Result<(Self, String), ScenarioError> {
         let whole = Whole::read(name_or_file)?;
-        Self::parse(name_or_file, &whole.text).map_err(|error| whole.located(error))
+        let read = Self::parse(name_or_file, &whole.text).map_err(|error| whole.located(error))?;
+        Ok((read, whole.text))
+    }
+
+    /// Holds that it ends with so many replicates, given with an option.
+    pub fn ends_with(&self, replicates: u32) -> Result<(), ScenarioError> {
+        work::ends(&self.engine, replicates)
+            .map_err(|what| ScenarioError::Replicates { scenario: self.name.clone(), what })
     }
 
     /// Reads the text of a scenario, but for its `[sweep]`; `file` is what errors call it.

@@ -130,8 +130,15 @@ fn results_go_to_a_folder_of_scenario_and_seed_unless_told_otherwise() {
     let end = "results in runs/onion-3\npage in runs/onion-3/report.html\n";
     assert!(out.ends_with(end), "{out}");
     let names = names(&folder.path().join("runs/onion-3"));
-    let expected =
-        ["manifest.json", "metrics.csv", "report.html", "requests.csv", "results.json", "runs.csv"];
+    let expected = [
+        "manifest.json",
+        "metrics.csv",
+        "report.html",
+        "requests.csv",
+        "results.json",
+        "runs.csv",
+        "scenario.toml",
+    ];
     assert_eq!(names, expected);
     // The page is the one that `report` makes, from anywhere.
     let report = said(&folder.path().join("runs"), "report onion-3");
@@ -197,9 +204,15 @@ fn manifest_of_something_else_is_not_overwritten() {
     assert!(before == (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap()));
     // A run's manifest of another run, in a folder that lost its results.
     assert_eq!(said(at, "run s.toml --replicates 1 --out b").0, Some(0));
-    for name in
-        ["results.json", "metrics.csv", "clients.csv", "curves.csv", "report.html", "runs.csv"]
-    {
+    for name in [
+        "results.json",
+        "metrics.csv",
+        "clients.csv",
+        "curves.csv",
+        "report.html",
+        "runs.csv",
+        "scenario.toml",
+    ] {
         std::fs::remove_file(at.join("b").join(name)).unwrap();
     }
     let (code, _, error) = said(at, "run s.toml --replicates 1 --seed 2 --out b");

@@ -48,7 +48,7 @@ fn other_results_are_seen_before_the_run() {
         });
         std::fs::write(at.join("results.json"), text.to_string()).unwrap();
     };
-    let open = |existing| Folder::open(at, existing, &onion, &config(5, 3)).map(|_| ());
+    let open = |existing| Folder::open(at, existing, (&onion, ""), &config(5, 3)).map(|_| ());
     for existing in [Existing::Keep, Existing::Replace] {
         results("onion", "onion", 5, 3);
         assert!(open(existing).is_ok());
@@ -90,7 +90,7 @@ fn of_a_run(at: &Path, existing: Existing) -> (Folder, RunManifest) {
     let config = config(5, 1);
     let report = run(&onion, &config).unwrap();
     let manifest = RunManifest::of(&report, 1, SystemTime::UNIX_EPOCH, Duration::from_secs(1));
-    (Folder::open(at, existing, &onion, &config).unwrap(), manifest)
+    (Folder::open(at, existing, (&onion, ""), &config).unwrap(), manifest)
 }
 
 fn file(name: &str, text: &str) -> [(String, String); 1] {

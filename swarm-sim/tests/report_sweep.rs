@@ -83,6 +83,9 @@ fn page_about_a_sweep_draws_every_figure_over_the_axis_with_theory_beside_it() {
             };
             let is_own = row[12].is_empty() || width(5) > width(12);
             let ends = if is_own { [&row[5], &row[6]] } else { [&row[12], &row[13]] };
+            // One without an upper end is not drawn.
+            let none = String::new();
+            let ends = if ends[1].is_empty() { [&none, &none] } else { ends };
             [&row[0], &row[1], &row[2], &row[9], &row[4], ends[0], ends[1], &row[11]]
                 .map(String::clone)
                 .to_vec()

@@ -8,7 +8,7 @@ use serde_json::json;
 use swarm_sim::html;
 use swarm_sim::output::folder::{Existing, Folder};
 use swarm_sim::output::manifest::RunManifest;
-use swarm_sim::output::{self, PAGE, counted};
+use swarm_sim::output::{self, PAGE, SCENARIO, counted};
 use swarm_sim::results::Results;
 use swarm_sim::run::{run as simulate, run_watched};
 use swarm_sim::scenario::Scenario;
@@ -22,17 +22,18 @@ pub(crate) fn run(
     out: Option<PathBuf>,
     existing: Existing,
 ) -> Result<String, CommandError> {
-    let scenario = Scenario::load(&which.scenario)?;
-    let config = which.config(&scenario, threads.unwrap_or_else(cores));
+    let (scenario, text) = Scenario::load_with_text(&which.scenario)?;
+    let config = which.config(&scenario, threads.unwrap_or_else(cores))?;
     let default = || format!("runs/{}-{}", scenario.name, which.seed).into();
-    let folder = Folder::open(&out.unwrap_or_else(default), existing, &scenario, &config)?;
+    let folder = Folder::open(&out.unwrap_or_else(default), existing, (&scenario, &text), &config)?;
     let (started, start) = (SystemTime::now(), Instant::now());
     let progress = Progress::new(config.replicates.into(), "replicate", which.json);
     let report = run_watched(&scenario, &config, &|| progress.one_more())?;
     drop(progress);
     let manifest = RunManifest::of(&report, config.threads.get(), started, start.elapsed());
     let page = folder.path().join(PAGE);
-    let files = output::files(&report).map_err(|source| folder.failed(source))?;
+    let mut files = output::files(&report).map_err(|source| folder.failed(source))?;
+    files.insert(0, (SCENARIO.to_owned(), text));
     let read = Results::from_files(folder.path(), &files.iter().cloned().collect())?;
     folder.write(&files, &manifest, &[(PAGE.to_owned(), html::runs(&[read]).html)])?;
     if which.json {
@@ -50,7 +51,7 @@ pub(crate) fn verify(which: &Which) -> Result<String, CommandError> {
     let mut found = Vec::new();
     for threads in THREADS {
         let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
-        let report = simulate(&scenario, &which.config(&scenario, threads))?;
+        let report = simulate(&scenario, &which.config(&scenario, threads)?)?;
         found.push((threads, report.digest, report.metrics, report.replicates));
     }
     let lines: Vec<String> = found

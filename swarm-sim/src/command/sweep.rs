@@ -32,6 +32,9 @@ pub(crate) fn sweep(
 ) -> Result<String, CommandError> {
     let grid = Sweep::load(&which.scenario)?;
     let replicates = which.replicates.unwrap_or(grid.base.replicates);
+    for point in &grid.points {
+        point.scenario.ends_with(replicates)?;
+    }
     let config = SweepConfig { seed: which.seed, replicates, threads, shard };
     let default = || {
         let whole = format!("runs/{}-{}-sweep", grid.base.name, which.seed);

@@ -7,7 +7,7 @@ use super::chart::{self, Row};
 use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
 use super::{CLOSED, Page, WORDS, heading, opened, over_time, purpose};
-use crate::output::{RESULTS, unit_of};
+use crate::output::{RESULTS, absent, unit_of};
 use crate::results::{Figure, Results};
 
 /// The page about runs, which are shown in the order given.
@@ -206,7 +206,7 @@ fn numbers(page: &mut String, found: &[(&String, Figure)]) {
         "expected",
     ];
     let row = |(name, figure): &(&String, Figure)| {
-        let value = figure.value.map_or_else(|| "nothing observed".to_owned(), number);
+        let value = figure.value.map_or_else(|| absent(figure.ci_low).to_owned(), number);
         vec![
             Cell::Head((*name).clone()),
             Cell::Number(value),

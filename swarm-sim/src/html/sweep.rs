@@ -8,11 +8,12 @@ use super::plot::{Plots, cell};
 use super::text::{Cell, escape, number, table};
 use super::{CLOSED, Page, WORDS, heading, opened, purpose};
 use crate::metric::about;
-use crate::output::unit_of;
+use crate::output::SCENARIO;
+use crate::output::{absent, unit_of};
 use crate::results::{Swept, SweptFigure, SweptRow};
 use crate::stats::Interval;
 use crate::sweep::Axis;
-use crate::sweep::folder::{MANIFEST, SCENARIO, TABLE};
+use crate::sweep::folder::{MANIFEST, TABLE};
 
 /// The page about a sweep.
 pub fn sweep(sweep: &Swept) -> Page {
@@ -137,7 +138,7 @@ fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout)
     );
     // What has no interval comes last: counts, which settings make what they are.
     let mut figures: Vec<&SweptFigure> = sweep.figures.iter().collect();
-    let is_known = |row: &SweptRow| row.own.is_some() || row.over_replicates.is_some();
+    let is_known = |row: &SweptRow| row.own().is_some() || row.over_replicates.is_some();
     figures.sort_by_key(|figure| !figure.rows.iter().any(is_known));
     for figure in figures {
         heading(page, &figure.name, &figure.unit, about(sweep.engine, &figure.name));
@@ -252,10 +253,10 @@ fn table_of(page: &mut String, sweep: &Swept, figure: &SweptFigure) {
     let row = |row: &SweptRow| {
         let mut cells = vec![Cell::Head(row.point.to_string())];
         cells.extend(row.values.iter().cloned().map(Cell::Text));
-        let value = row.value.map_or_else(|| "nothing observed".to_owned(), number);
+        let value = row.value.map_or_else(|| absent(row.ci_low).to_owned(), number);
         cells.extend([
             Cell::Number(value),
-            ends(row.own),
+            Cell::ends(row.ci_low, row.ci_high),
             Cell::Text(row.interval.clone()),
             ends(row.over_replicates),
             Cell::Number(row.samples.to_string()),

@@ -61,9 +61,10 @@ impl Cell {
         Self::Number(value.map(number).unwrap_or_default())
     }
 
-    /// Two ends that may not exist.
+    /// Two ends, of which both or the upper one may not exist.
     pub(super) fn ends(low: Option<f64>, high: Option<f64>) -> Self {
-        let both = low.zip(high).map(|(low, high)| format!("{} to {}", number(low), number(high)));
+        let high = high.map_or_else(|| "beyond what was watched".to_owned(), number);
+        let both = low.map(|low| format!("{} to {high}", number(low)));
         Self::Number(both.unwrap_or_default())
     }
 }

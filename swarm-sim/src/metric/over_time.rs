@@ -128,15 +128,16 @@ impl Times {
         }
     }
 
-    /// The time by which it has happened to half of the clients; no value if it was not reached.
+    /// The time by which it has happened to half of the clients; no value if it was not reached, and no upper end of its
+    /// interval where that was not.
     pub(crate) fn median(&self, name: &'static str, unit: &'static str) -> Metric {
         let (value, low, high) = survival::median(&self.pooled);
-        let interval = low.zip(high).map(|(low, high)| Interval { low, high });
         let clients = self.all.len() as u64;
-        Metric::new(name, unit, clients, value).with_interval(
+        Metric::new(name, unit, clients, value).with_open_interval(
             Method::KaplanMeier,
             Unit::Client,
-            interval,
+            low,
+            high,
         )
     }
 }

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::RESULTS;
 use super::atomic::{self, Halves, half_of, stranger};
 use super::manifest::{Fault, MANIFEST, PARQUET_RECORD, ParquetRecord, RunManifest};
+use super::{RESULTS, SCENARIO};
+use crate::explain::{Setting, explain};
 use crate::run::RunConfig;
 use crate::scenario::Scenario;
 
@@ -35,18 +36,14 @@ pub enum Existing {
 #[non_exhaustive]
 pub enum FolderError {
     /// The folder holds another run of the same scenario.
-    #[error(
-        "{folder} holds results of {scenario} with --seed {seed} --replicates {replicates}: give another --out, or --overwrite"
-    )]
+    #[error("{folder} holds results of {scenario} with {with}: give another --out, or --overwrite")]
     OtherRun {
         /// The folder.
         folder: String,
         /// The scenario there.
         scenario: String,
-        /// The seed there.
-        seed: u64,
-        /// The number of replicates there.
-        replicates: u64,
+        /// What they were run with.
+        with: String,
     },
     /// The folder holds another scenario's results.
     #[error("{folder} holds results of another scenario, {scenario}: give another --out")]
@@ -180,7 +177,7 @@ impl Folder {
     pub fn open(
         path: &Path,
         existing: Existing,
-        scenario: &Scenario,
+        (scenario, text): (&Scenario, &str),
         config: &RunConfig,
     ) -> Result<Self, FolderError> {
         let folder = Self { path: path.to_owned(), existing };
@@ -201,7 +198,7 @@ impl Folder {
         for manifest in runs() {
             is_of(&manifest.scenario, &manifest.engine)?;
         }
-        let Some(text) = folder.read(RESULTS)? else {
+        let Some(results) = folder.read(RESULTS)? else {
             if runs().next().is_some() {
                 return Ok(folder);
             }
@@ -211,7 +208,7 @@ impl Folder {
                 None => Ok(folder),
             };
         };
-        let found = serde_json::from_slice::<Value>(&text).unwrap_or_default();
+        let found = serde_json::from_slice::<Value>(&results).unwrap_or_default();
         let (Some(name), Some(engine), Some(seed), Some(replicates)) = (
             found["scenario"].as_str(),
             found["engine"].as_str(),
@@ -221,18 +218,45 @@ impl Folder {
             return Err(foreign(RESULTS.to_owned()));
         };
         is_of(name, engine)?;
-        if (seed, replicates) == (config.seed, config.replicates.into()) {
-            return Ok(folder);
-        }
+        let differs = if (seed, replicates) == (config.seed, config.replicates.into()) {
+            folder.differs(&found, scenario, text)?
+        } else {
+            Some(format!("--seed {seed} --replicates {replicates}"))
+        };
+        let Some(with) = differs else { return Ok(folder) };
         if existing == Existing::Keep {
             let (folder, scenario) = (folder.name(), name.to_owned());
-            return Err(FolderError::OtherRun { folder, scenario, seed, replicates });
+            return Err(FolderError::OtherRun { folder, scenario, with });
         }
         folder.can_replace(&witnesses, RESULTS)?;
         for name in witnesses.names() {
             folder.can_replace(&witnesses, name)?;
         }
         Ok(folder)
+    }
+
+    /// What results have that another scenario of that name gave.
+    fn differs(
+        &self,
+        found: &Value,
+        scenario: &Scenario,
+        text: &str,
+    ) -> Result<Option<String>, FolderError> {
+        let there = found["settings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let here = explain(scenario).settings;
+        for Setting { key, .. } in &here {
+            // A key may stand there more than once.
+            let of_key = here.iter().filter(|setting| setting.key == *key);
+            let value = of_key.map(|setting| setting.value.as_str()).collect::<Vec<_>>().join("; ");
+            let of_key = there.iter().filter(|setting| setting["key"] == *key);
+            let other = of_key.filter_map(|setting| setting["value"].as_str());
+            let other = other.collect::<Vec<_>>().join("; ");
+            if !there.is_empty() && other != value {
+                return Ok(Some(format!("{key} = {other}, not {value}")));
+            }
+        }
+        let other = self.read(SCENARIO)?.filter(|there| there != text.as_bytes());
+        Ok(other.map(|_| format!("another text in {SCENARIO}")))
     }
 
     /// Holds that a file is gone, or as a run wrote it.

@@ -51,8 +51,10 @@ pub struct SweptRow {
     pub values: Vec<String>,
     /// The estimate; nothing if nothing was observed.
     pub value: Option<f64>,
-    /// The interval in `ci_low` and `ci_high`.
-    pub own: Option<Interval>,
+    /// Lower end of its own interval.
+    pub ci_low: Option<f64>,
+    /// Upper end; nothing beside a lower one if it lies beyond what was watched.
+    pub ci_high: Option<f64>,
     /// How that was made.
     pub interval: String,
     /// The interval in `replicates_low` and `replicates_high`.
@@ -64,9 +66,14 @@ pub struct SweptRow {
 }
 
 impl SweptRow {
+    /// The interval in `ci_low` and `ci_high`, where it has both.
+    pub fn own(&self) -> Option<Interval> {
+        self.ci_low.zip(self.ci_high).map(|(low, high)| Interval { low, high })
+    }
+
     /// The wider 95 % interval, as a run's page draws it.
     pub fn widest(&self) -> Option<Interval> {
-        let (over, own) = (self.over_replicates, self.own);
+        let (over, own) = (self.over_replicates, self.own());
         let is_wider =
             |over: &Interval| own.is_none_or(|own| over.high - over.low >= own.high - own.low);
         over.filter(is_wider).or(own)
@@ -179,7 +186,8 @@ fn row(line: &str, axes: usize) -> Option<(String, String, SweptRow)> {
         point: point.parse().ok()?,
         values: values.to_vec(),
         value: number(value)?,
-        own: between(low, high)?,
+        ci_low: number(low)?,
+        ci_high: number(high)?,
         interval: interval.clone(),
         over_replicates: between(replicates_low, replicates_high)?,
         samples: samples.parse().ok()?,
@@ -195,11 +203,19 @@ mod tests {
     #[test]
     fn interval_of_replicates_that_agree_by_chance_is_not_the_one_that_is_drawn() {
         let interval = |low, high| Some(Interval { low, high });
-        let widest = |own, over_replicates| {
-            let (values, interval) = (Vec::new(), String::new());
-            let (value, samples, expected) = (Some(0.5), 4, None);
-            SweptRow { point: 0, values, value, own, interval, over_replicates, samples, expected }
-                .widest()
+        let widest = |own: Option<Interval>, over_replicates| {
+            let row = SweptRow {
+                point: 0,
+                values: Vec::new(),
+                value: Some(0.5),
+                ci_low: own.map(|own| own.low),
+                ci_high: own.map(|own| own.high),
+                interval: String::new(),
+                over_replicates,
+                samples: 4,
+                expected: None,
+            };
+            row.widest()
         };
         assert_eq!(widest(interval(0.1, 0.9), interval(0.5, 0.5)), interval(0.1, 0.9));
         assert_eq!(widest(interval(0.4, 0.6), interval(0.1, 0.9)), interval(0.1, 0.9));

@@ -22,6 +22,14 @@ pub enum ScenarioError {
         /// Why.
         source: std::io::Error,
     },
+    /// It would not end with as many replicates as were asked for.
+    #[error("{scenario}, --replicates: {what}")]
+    Replicates {
+        /// The scenario.
+        scenario: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The file says something that cannot be.
     #[error("{file}, line {line}{}: {what}", in_key(.key.as_deref()))]
     Invalid {

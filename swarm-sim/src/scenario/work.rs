@@ -13,13 +13,19 @@ const ONION_REQUEST: u128 = 1_000;
 
 /// Refuses a scenario whose replicates together would not end.
 pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault> {
-    let (draws, counted) = draws(&scenario.engine);
-    if draws.saturating_mul(scenario.replicates.into()) <= DRAWS_MAX {
-        return Ok(scenario);
-    }
+    let Err(what) = ends(&scenario.engine, scenario.replicates) else { return Ok(scenario) };
     let at = line_of(text, "replicates").map_or(0, |(start, _)| start);
+    Err(Fault::new(at..at, what))
+}
+
+/// Whether so many replicates end; if not, how many do.
+pub(super) fn ends(engine: &Engine, replicates: u32) -> Result<(), String> {
+    let (draws, counted) = draws(engine);
+    if draws.saturating_mul(replicates.into()) <= DRAWS_MAX {
+        return Ok(());
+    }
     let allowed = DRAWS_MAX / draws;
-    let what = if allowed == 0 {
+    Err(if allowed == 0 {
         format!(
             "a replicate alone has about {draws} draws ({counted}), and {DRAWS_MAX} would not end: expected less of these"
         )
@@ -27,8 +33,7 @@ pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault>
         format!(
             "expected at most {allowed} with these settings: about {draws} draws each ({counted}), and {DRAWS_MAX} in all"
         )
-    };
-    Err(Fault::new(at..at, what))
+    })
 }
 
 /// Draws of a replicate, and what they are counted from.

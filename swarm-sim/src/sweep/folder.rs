@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Point, Shard, Sweep, SweepConfig, SweepError};
 use crate::output;
+use crate::output::SCENARIO;
 use crate::output::atomic::stranger;
 use crate::run::RunReport;
 use crate::trace::run_digest;
@@ -25,9 +26,6 @@ pub const MANIFEST: &str = "manifest.json";
 
 /// The file with all rows.
 pub const TABLE: &str = "sweep.csv";
-
-/// The scenario's text.
-pub const SCENARIO: &str = "scenario.toml";
 
 const POINTS: &str = "points";
 

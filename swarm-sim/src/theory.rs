@@ -12,6 +12,7 @@
 
 mod chain;
 mod check;
+mod draw;
 mod forms;
 mod guards;
 mod lifetime;

@@ -191,7 +191,7 @@ fn weighted_estimates_of_rare_losses_are_unbiased() {
     }
 }
 
-/// Metrics whose estimates are weighted where they are tiny, at probabilities from 1e-4 down to 1e-39.
+/// Metrics whose estimates are weighted where they are tiny, at probabilities from 1e-4 down to 1e-300.
 const TINY: &[&str] = &[
     "swarm-capture nodes=2000 malicious=20 size=7 at_least=4",
     "swarm-capture nodes=2000 malicious=20 size=7 at_least=5",
@@ -221,6 +221,10 @@ const TINY: &[&str] = &[
     "loss-without-repair size=6 mean_life=100 time=2",
     "loss-without-repair size=1 mean_life=1 time=0.00000001",
     "loss-without-repair size=100 mean_life=10 time=8",
+    // Squares of these are no numbers.
+    "loss-without-repair size=100 mean_life=1000000 time=1000",
+    "path-all-hops nodes=1000000 malicious=1000 hops=90",
+    "guard-set-compromise-by malicious_share=1e-300 guards=5 life_min_days=1 life_max_days=7 days=30",
 ];
 
 /// Losses of stores, whose estimates are always weighted.
@@ -231,6 +235,7 @@ const LOSSES: &[&str] = &[
     "loss-within size=7 fail_rate=0.5 repair_rate=1 time=4 repair=serial",
     "loss-within size=3 fail_rate=1 repair_rate=0 time=100",
     "loss-within size=20 fail_rate=0.1 repair_rate=0.01 time=0.3",
+    "loss-within size=100 fail_rate=1 repair_rate=1 time=0.001",
 ];
 
 fn query(line: &str) -> Query {

@@ -1,9 +1,9 @@
 //! Guards whose lives end at random: how soon one of several is malicious.
 
+use super::draw::honest_picks;
 use super::forms::{Found, any_of, at_least_once, require};
 use super::params::Args;
 use super::rare::Trials;
-use super::sample::honest_picks;
 use crate::stream::Stream;
 
 /// Mean lives that a closed form looks ahead: its work grows with the third power.

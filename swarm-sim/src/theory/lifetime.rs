@@ -11,6 +11,7 @@
 use super::chain::Copies;
 use super::forms;
 use super::params::Args;
+use super::rare::NEVER;
 use crate::stream::Stream;
 
 /// Sum of `count` independent exponential times of mean 1; nothing for none, endless for endlessly many.
@@ -116,9 +117,9 @@ impl Tilted {
         time
     }
 
-    /// How much likelier than here a path of so long a time is in truth.
-    fn weight(&self, time: f64) -> f64 {
-        libm::exp(self.slope * time + self.ln_transform)
+    /// How much likelier than here a path of so long a time is in truth, as a logarithm.
+    fn ln_weight(&self, time: f64) -> f64 {
+        self.slope * time + self.ln_transform
     }
 }
 
@@ -142,14 +143,15 @@ impl Loss {
             .then(|| Self { chain: Tilted::within(copies, time), time })
     }
 
-    pub(super) fn weight(&self, stream: &mut Stream) -> f64 {
+    /// Draws once; the logarithm of the weight.
+    pub(super) fn ln_weight(&self, stream: &mut Stream) -> f64 {
         let time = self.chain.time(stream);
-        if time <= self.time { self.chain.weight(time) } else { 0.0 }
+        if time <= self.time { self.chain.ln_weight(time) } else { NEVER }
     }
 
-    /// The largest weight: that of a loss at the very end.
-    pub(super) fn most(&self) -> f64 {
-        self.chain.weight(self.time)
+    /// That of the largest weight: of a loss at the very end.
+    pub(super) fn ln_most(&self) -> f64 {
+        self.chain.ln_weight(self.time)
     }
 }
 
@@ -237,9 +239,9 @@ mod tests {
         let mut stream = crate::stream::Streams::new(1, "weights", 0)
             .stream(crate::stream::Entity::World, "weights");
         let loss = Loss { chain: Tilted::within(COPIES, 0.1), time: 0.1 };
-        let weights: Vec<f64> = (0..1000).map(|_| loss.weight(&mut stream)).collect();
-        let most = weights.iter().fold(0.0, |most: f64, weight| most.max(*weight));
-        assert!(most <= loss.most() && most > 0.9 * loss.most());
-        assert!(weights.iter().filter(|weight| **weight == 0.0).count() > 300);
+        let weights: Vec<f64> = (0..1000).map(|_| loss.ln_weight(&mut stream)).collect();
+        let most = weights.iter().fold(NEVER, |most: f64, weight| most.max(*weight));
+        assert!(most <= loss.ln_most() && most > loss.ln_most() - 0.1);
+        assert!(weights.iter().filter(|weight| **weight == NEVER).count() > 300);
     }
 }

@@ -8,8 +8,8 @@
 //! Stochastic Simulation, 2007. Of trials one after the other, the first success is drawn likewise, by a geometric law
 //! under which it comes within them more often than not.
 
+use super::draw::{chance, honest_picks};
 use super::params::Args;
-use super::sample::{chance, honest_picks};
 use super::{forms, guards, lifetime};
 use crate::stats;
 use crate::stream::Stream;
@@ -31,31 +31,55 @@ pub(super) enum Rare {
 }
 
 impl Rare {
-    /// Draws once; the weight.
-    pub(super) fn weight(&self, stream: &mut Stream) -> f64 {
+    /// Draws once; the logarithm of the weight.
+    fn ln_weight(&self, stream: &mut Stream) -> f64 {
         match self {
-            Self::Members(members) => members.weight(stream),
-            Self::Trials(trials) => trials.weight(stream),
-            Self::Guards(set) => set.trials(stream).weight(stream),
-            Self::Copies(loss) => loss.as_ref().map_or(0.0, |loss| loss.weight(stream)),
+            Self::Members(members) => members.ln_weight(stream),
+            Self::Trials(trials) => trials.ln_weight(stream),
+            Self::Guards(set) => set.trials(stream).ln_weight(stream),
+            Self::Copies(loss) => loss.as_ref().map_or(NEVER, |loss| loss.ln_weight(stream)),
         }
     }
 
-    /// The largest weight, or one about as large.
-    fn most(&self) -> f64 {
+    /// The logarithm of the largest weight, or of one about as large.
+    fn ln_most(&self) -> f64 {
         match self {
-            Self::Members(members) => members.most(),
-            Self::Trials(trials) => trials.most(),
-            Self::Guards(set) => set.mean_trials().most(),
-            Self::Copies(loss) => loss.as_ref().map_or(0.0, lifetime::Loss::most),
+            Self::Members(members) => members.ln_most(),
+            Self::Trials(trials) => trials.ln_most(),
+            Self::Guards(set) => set.mean_trials().ln_most(),
+            Self::Copies(loss) => loss.as_ref().map_or(NEVER, lifetime::Loss::ln_most),
         }
     }
+}
 
-    /// The 95 % interval of the mean weight: its lower end as if one more sample had missed the event, its upper end as if one
+/// The logarithm of the weight of what does not happen.
+pub(super) const NEVER: f64 = f64::NEG_INFINITY;
+
+/// Weights as shares of about the largest one, whose squares are numbers also where it is tiny.
+#[derive(Clone, Debug)]
+pub(super) struct Shares {
+    rare: Rare,
+    ln_most: f64,
+}
+
+impl Shares {
+    pub(super) fn of(rare: Rare) -> Self {
+        let ln_most = rare.ln_most();
+        Self { rare, ln_most }
+    }
+
+    /// Draws once; the share.
+    pub(super) fn draw(&self, stream: &mut Stream) -> f64 {
+        let ln = self.rare.ln_weight(stream);
+        if ln == NEVER { 0.0 } else { libm::exp(ln - self.ln_most) }
+    }
+
+    /// The mean weight, and its 95 % interval: its lower end as if one more sample had missed the event, its upper end as if one
     /// more had the largest weight.
-    pub(super) fn interval(&self, weights: &Weights) -> (f64, f64) {
-        let (low, high) = weights.interval(0.0, self.most());
-        (low.max(0.0), high.min(1.0))
+    pub(super) fn estimate(&self, shares: &Weights) -> (f64, f64, f64) {
+        let (low, high) = shares.interval(0.0, 1.0);
+        let of = |share: f64| libm::exp(libm::log(share) + self.ln_most);
+        (of(shares.mean), of(low.max(0.0)), of(high).min(1.0))
     }
 }
 
@@ -74,22 +98,22 @@ impl Trials {
         (1.0 + self.count).recip()
     }
 
-    /// The weight of so many failures before the first success.
-    fn weight_of(&self, failures: f64) -> f64 {
+    /// The logarithm of the weight of so many failures before the first success.
+    fn ln_weight_of(&self, failures: f64) -> f64 {
         if failures >= self.count {
-            return 0.0;
+            return NEVER;
         }
         let each = libm::log1p(-self.share) - libm::log1p(-self.tilt());
-        self.share / self.tilt() * libm::exp(failures * each)
+        libm::log(self.share) - libm::log(self.tilt()) + failures * each
     }
 
-    fn weight(&self, stream: &mut Stream) -> f64 {
-        self.weight_of(honest_picks(self.tilt(), stream))
+    fn ln_weight(&self, stream: &mut Stream) -> f64 {
+        self.ln_weight_of(honest_picks(self.tilt(), stream))
     }
 
     /// The last trial's success weighs most, as failures are likelier in truth.
-    fn most(&self) -> f64 {
-        self.weight_of(self.count - 1.0)
+    fn ln_most(&self) -> f64 {
+        self.ln_weight_of(self.count - 1.0)
     }
 }
 
@@ -136,9 +160,9 @@ impl Group {
 }
 
 impl Members {
-    /// The weight of members of which this says, one after the other, whether they are marked; it is told the probability
+    /// The logarithm of the weight of members of which this says, one after the other, whether they are marked; it is told the probability
     /// with which they are to be.
-    fn weight_of(&self, mut is_marked: impl FnMut(f64) -> bool) -> f64 {
+    fn ln_weight_of(&self, mut is_marked: impl FnMut(f64) -> bool) -> f64 {
         let (mut law, mut ln) = (self.law, 0.0);
         for group in self.groups {
             let (tilt, mut hits) = (group.tilt(), 0);
@@ -147,28 +171,28 @@ impl Members {
                 let is_hit = is_marked(tilt);
                 hits += u64::from(is_hit);
                 if hits + left < group.at_least {
-                    return 0.0;
+                    return NEVER;
                 }
                 let share = law.draw(is_hit);
                 if share <= 0.0 {
-                    return 0.0;
+                    return NEVER;
                 }
                 ln += libm::log(share) - if is_hit { ln_tilt } else { ln_rest };
             }
         }
-        libm::exp(ln)
+        ln
     }
 
-    /// Draws members; their weight.
-    fn weight(&self, stream: &mut Stream) -> f64 {
-        self.weight_of(|tilt| chance(tilt, stream))
+    /// Draws members; the logarithm of their weight.
+    fn ln_weight(&self, stream: &mut Stream) -> f64 {
+        self.ln_weight_of(|tilt| chance(tilt, stream))
     }
 
-    /// The largest weight: no more members marked than needed, and those first.
-    fn most(&self) -> f64 {
+    /// That of the largest weight: no more members marked than needed, and those first.
+    fn ln_most(&self) -> f64 {
         let mut marks =
             self.groups.iter().flat_map(|group| (0..group.size).map(|at| at < group.at_least));
-        self.weight_of(|_| marks.next().unwrap_or(false))
+        self.ln_weight_of(|_| marks.next().unwrap_or(false))
     }
 }
 
@@ -297,7 +321,7 @@ mod tests {
     /// The weight of members of whom these are marked.
     fn weight(members: &Members, marks: &[bool]) -> f64 {
         let mut marks = marks.iter();
-        members.weight_of(|_| *marks.next().unwrap())
+        libm::exp(members.ln_weight_of(|_| *marks.next().unwrap()))
     }
 
     #[test]
@@ -330,35 +354,35 @@ mod tests {
             let found = weight(&members, &marks) / 8.0;
             assert!((found - exact).abs() <= 1e-13 * exact, "{marks:?}: {found}");
         }
-        assert_eq!(members.most(), weight(&members, &[true, true, false]));
+        assert_eq!(libm::exp(members.ln_most()), weight(&members, &[true, true, false]));
     }
 
     #[test]
     fn first_success_has_its_probability_whenever_it_comes() {
         let trials = Trials { share: 0.02, count: 3.0 };
         for failures in [0.0, 1.0, 2.0] {
-            let found = trials.weight_of(failures) * 0.25 * libm::pow(0.75, failures);
+            let found = libm::exp(trials.ln_weight_of(failures)) * 0.25 * libm::pow(0.75, failures);
             let exact = 0.02 * libm::pow(0.98, failures);
             assert!((found / exact - 1.0).abs() < 1e-12, "{failures}: {found}");
         }
-        assert_eq!((trials.weight_of(3.0), trials.most()), (0.0, trials.weight_of(2.0)));
-        assert!(trials.most() > trials.weight_of(1.0));
+        assert_eq!((trials.ln_weight_of(3.0), trials.ln_most()), (NEVER, trials.ln_weight_of(2.0)));
+        assert!(trials.ln_most() > trials.ln_weight_of(1.0));
     }
 
     #[test]
     fn interval_is_never_a_point() {
         let members = of(Law::Urn { nodes: 2000, marked: 20 }, 7, 7);
         let exact = crate::special::hypergeometric_upper(2000, 20, 7, 7);
-        let interval = |samples: u64, hits: u64, each: f64| {
+        let interval = |samples: u64, hits: u64| {
             let (n, hits) = (samples as f64, hits as f64);
-            let (mean, squares) = (each * hits / n, each * each * hits * (n - hits) / n);
-            Rare::Members(members).interval(&Weights { samples, mean, squares })
+            let (mean, squares) = (hits / n, hits * (n - hits) / n);
+            Shares::of(Rare::Members(members)).estimate(&Weights { samples, mean, squares })
         };
         // Every hit weighs the same: the probability over that of drawing it, (6.5 / 7)^7.
-        let each = members.most();
+        let each = libm::exp(members.ln_most());
         assert!((each * libm::pow(6.5 / 7.0, 7.0) / exact - 1.0).abs() < 1e-12);
         for (samples, hits) in [(2, 0), (2, 2), (4, 4), (50, 30)] {
-            let (low, high) = interval(samples, hits, each);
+            let (_, low, high) = interval(samples, hits);
             assert!(low < exact && exact < high, "{samples} {hits}: {low} {high} {exact}");
         }
     }

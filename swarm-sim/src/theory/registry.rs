@@ -1,8 +1,8 @@
 //! The list of all metrics with a closed form.
 
 use super::forms::COPIES_MAX;
-use super::sample::{self, Sampler};
-use super::{Form, Kind, Param, forms, guards, lifetime, rare};
+use super::sample::Sampler;
+use super::{Form, Kind, Param, draw, forms, guards, lifetime, rare};
 
 const fn param(name: &'static str, kind: Kind) -> Param {
     Param { name, kind, default: None }
@@ -37,7 +37,7 @@ pub const FORMS: &[Form] = &[
         formula: "c(c-1) / (n(n-1)): first and last of `hops` distinct nodes are malicious",
         source: "Syverson, Tsudik, Reed, Landwehr, Towards an Analysis of Onion Routing Security, 2000, without replacement",
         evaluate: forms::path_both_ends,
-        sampler: Some(Sampler::Tail(sample::path_both_ends, rare::path_both_ends)),
+        sampler: Some(Sampler::Tail(draw::path_both_ends, rare::path_both_ends)),
     },
     Form {
         name: "path-all-hops",
@@ -47,7 +47,7 @@ pub const FORMS: &[Form] = &[
         formula: "product of (c-i)/(n-i), i from 0 to hops-1",
         source: URN,
         evaluate: forms::path_all_hops,
-        sampler: Some(Sampler::Tail(sample::path_all_hops, rare::path_all_hops)),
+        sampler: Some(Sampler::Tail(draw::path_all_hops, rare::path_all_hops)),
     },
     Form {
         name: "path-any-hop",
@@ -57,7 +57,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - product of (n-c-i)/(n-i), i from 0 to hops-1",
         source: URN,
         evaluate: forms::path_any_hop,
-        sampler: Some(Sampler::Tail(sample::path_any_hop, rare::path_any_hop)),
+        sampler: Some(Sampler::Tail(draw::path_any_hop, rare::path_any_hop)),
     },
     Form {
         name: "request-both-ends",
@@ -67,7 +67,7 @@ pub const FORMS: &[Form] = &[
         formula: "c(c-1)(2n-c-2) / (n(n-1)(n-2)): guard and at least one of exit and destination are malicious",
         source: "inclusion and exclusion over four distinct nodes",
         evaluate: forms::request_both_ends,
-        sampler: Some(Sampler::Tail(sample::request_both_ends, rare::request_both_ends)),
+        sampler: Some(Sampler::Tail(draw::request_both_ends, rare::request_both_ends)),
     },
     Form {
         name: "fresh-paths-compromise",
@@ -77,7 +77,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - (1-F)^paths, F = c(c-1) / (n(n-1))",
         source: "Wright, Adler, Levine, Shields, The Predecessor Attack, 2004",
         evaluate: forms::fresh_paths_compromise,
-        sampler: Some(Sampler::Tail(sample::fresh_paths_compromise, rare::fresh_paths_compromise)),
+        sampler: Some(Sampler::Tail(draw::fresh_paths_compromise, rare::fresh_paths_compromise)),
     },
     Form {
         name: "guard-compromise-by",
@@ -91,7 +91,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - (1-m)^(floor(days/life_days)+1)",
         source: "Elahi, Bauer, AlSabah, Dingledine, Goldberg, Changing of the Guards, 2012",
         evaluate: forms::guard_compromise_by,
-        sampler: Some(Sampler::Tail(sample::guard_compromise_by, rare::guard_compromise_by)),
+        sampler: Some(Sampler::Tail(draw::guard_compromise_by, rare::guard_compromise_by)),
     },
     Form {
         name: "guard-days-to-compromise",
@@ -109,7 +109,7 @@ pub const FORMS: &[Form] = &[
         formula: "life_days (1-m)/m: the mean number of honest guards before the first malicious one, each of mean life life_days",
         source: "geometric waiting time and Wald's identity, 1944",
         evaluate: forms::guard_days_to_compromise,
-        sampler: Some(Sampler::Mean(sample::guard_days_to_compromise, sample::one_life)),
+        sampler: Some(Sampler::Mean(draw::guard_days_to_compromise, draw::one_life)),
     },
     Form {
         name: "guards-day-zero",
@@ -119,7 +119,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 - product of (n-c-i)/(n-i), i from 0 to guards-1",
         source: URN,
         evaluate: forms::guards_day_zero,
-        sampler: Some(Sampler::Tail(sample::guards_day_zero, rare::guards_day_zero)),
+        sampler: Some(Sampler::Tail(draw::guards_day_zero, rare::guards_day_zero)),
     },
     Form {
         name: "guard-set-compromise-by",
@@ -212,7 +212,7 @@ pub const FORMS: &[Form] = &[
         formula: "x with 1 - sum over k < hops of exp(-x) x^k/k! = quantile",
         source: "the sum of independent exponential delays is a gamma variable; its tail is a Poisson sum",
         evaluate: forms::erlang_delay,
-        sampler: Some(Sampler::Quantile(sample::erlang_delay)),
+        sampler: Some(Sampler::Quantile(draw::erlang_delay)),
     },
     Form {
         name: "bayes-detection",
@@ -257,7 +257,7 @@ pub const FORMS: &[Form] = &[
         formula: "1 + (users-1) presence^rounds",
         source: "mean of a binomial count; the intersection attack after Berthold, Federrath, Koepsell, 2000",
         evaluate: forms::presence_set,
-        sampler: Some(Sampler::Mean(sample::presence_set, sample::one_user)),
+        sampler: Some(Sampler::Mean(draw::presence_set, draw::one_user)),
     },
     Form {
         name: "swarm-capture",
@@ -267,7 +267,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k >= at_least of C(c,k) C(n-c,size-k) / C(n,size), cut below a relative 1e-17",
         source: "hypergeometric tail; terms after Loader, 2000",
         evaluate: forms::capture,
-        sampler: Some(Sampler::Tail(sample::capture, rare::capture)),
+        sampler: Some(Sampler::Tail(draw::capture, rare::capture)),
     },
     Form {
         name: "quorum-capture",
@@ -277,7 +277,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k >= at_least of C(c,k) C(n-c,size-k) / C(n,size), cut below a relative 1e-17",
         source: "hypergeometric tail; terms after Loader, 2000",
         evaluate: forms::capture,
-        sampler: Some(Sampler::Tail(sample::capture, rare::capture)),
+        sampler: Some(Sampler::Tail(draw::capture, rare::capture)),
     },
     Form {
         name: "burst-loss",
@@ -287,7 +287,7 @@ pub const FORMS: &[Form] = &[
         formula: "product of (d-i)/(n-i), i from 0 to size-1, d = n lost_share to the nearest whole number, halves up",
         source: URN,
         evaluate: forms::burst_loss,
-        sampler: Some(Sampler::Tail(sample::burst_loss, rare::burst_loss)),
+        sampler: Some(Sampler::Tail(draw::burst_loss, rare::burst_loss)),
     },
     Form {
         name: "swarm-availability",
@@ -297,7 +297,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k >= at_least of C(size,k) a^k (1-a)^(size-k), cut below a relative 1e-17",
         source: "binomial tail; terms after Loader, 2000",
         evaluate: forms::swarm_availability,
-        sampler: Some(Sampler::Tail(sample::swarm_availability, rare::swarm_availability)),
+        sampler: Some(Sampler::Tail(draw::swarm_availability, rare::swarm_availability)),
     },
     Form {
         name: "mttdl",
@@ -312,7 +312,7 @@ pub const FORMS: &[Form] = &[
         formula: "sum over k of T(k), T(k) = (1 + up(k) T(k+1)) / down(k), T the mean time from k to k-1 live copies",
         source: "Patterson, Gibson, Katz, 1988; Karlin, Taylor, A First Course in Stochastic Processes, 1975",
         evaluate: forms::mttdl,
-        sampler: Some(Sampler::Mean(lifetime::mttdl, sample::no_step)),
+        sampler: Some(Sampler::Mean(lifetime::mttdl, draw::no_step)),
     },
     Form {
         name: "loss-within",
@@ -338,7 +338,7 @@ pub const FORMS: &[Form] = &[
         formula: "(1 - exp(-time/mean_life))^size",
         source: "independent exponential lives; Barlow, Proschan, 1975",
         evaluate: forms::loss_without_repair,
-        sampler: Some(Sampler::Tail(sample::loss_without_repair, rare::loss_without_repair)),
+        sampler: Some(Sampler::Tail(draw::loss_without_repair, rare::loss_without_repair)),
     },
     Form {
         name: "wilson",

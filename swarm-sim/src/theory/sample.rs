@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::draw::mix;
 use super::guards::Set;
 use super::params::Args;
-use super::rare::{RARE, Rare, Weights};
-use super::{Form, Query, TheoryError, forms};
+use super::rare::{RARE, Rare, Shares, Weights};
+use super::{Form, Query, TheoryError};
 use crate::stats;
 use crate::stream::{Entity, Stream, Streams};
 
@@ -28,8 +29,6 @@ const RUNS: u64 = 32;
 const STEPS_MAX: f64 = 1e7;
 /// The most of them in all samples: two days at 50 million a second.
 const DRAWS_MAX: f64 = 1e13;
-/// Mean delays from a mix's start, empty, to its first counted departure: e^−40 of the past is missing.
-const WARM_UP: f64 = 40.0;
 
 /// How a quantity is sampled.
 #[derive(Clone, Copy, Debug)]
@@ -140,18 +139,25 @@ impl Query {
         if let Some(sentence) = too_long(sampler, self.form(), &self.args, samples) {
             return Err(wrong(&sentence));
         }
-        let sampler = sampler.serving(self.values.first().copied().unwrap_or(0.0));
+        let value = self.values.first().copied().unwrap_or(0.0);
+        let (sampler, unit) = (sampler.serving(value), unit_of(value));
         let sizes = sizes(sampler, samples);
         let streams = Streams::new(seed, self.form().name, 0);
         let run = |at: u64| {
             let (from, block) = (at / (1 << 32), at % (1 << 32));
             let index = |part| u32::try_from(part).unwrap_or(u32::MAX);
             let mut stream = streams.stream(Entity::Pair(index(from), index(block)), "estimate");
-            block_of(sampler, &self.args, &mut stream, sizes.of(at))
+            block_of(sampler, &self.args, unit, &mut stream, sizes.of(at))
         };
         let blocks = in_order(sizes.blocks, threads, run);
-        Ok(merged(sampler, &self.args, samples, blocks))
+        Ok(merged(sampler, &self.args, unit, samples, blocks))
     }
+}
+
+/// What samples of a mean are counted in, so that their squares are numbers however large or small they are: a power of two,
+/// about as large as the closed form's value.
+fn unit_of(value: f64) -> f64 {
+    if value.is_normal() { libm::exp2(libm::log2(value.abs()).floor()) } else { 1.0 }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +205,7 @@ fn in_order(blocks: u64, threads: NonZeroUsize, run: impl Fn(u64) -> Block + Syn
     done.into_iter().map(|(_, block)| block).collect()
 }
 
-fn block_of(sampler: Sampler, args: &Args, stream: &mut Stream, samples: u64) -> Block {
+fn block_of(sampler: Sampler, args: &Args, unit: f64, stream: &mut Stream, samples: u64) -> Block {
     let mut block = Block { hits: 0, samples, mean: 0.0, squares: 0.0, kept: Vec::new() };
     match sampler {
         Sampler::Share(draw) => {
@@ -207,18 +213,18 @@ fn block_of(sampler: Sampler, args: &Args, stream: &mut Stream, samples: u64) ->
         }
         Sampler::Quantile(draw) => block.kept = (0..samples).map(|_| draw(args, stream)).collect(),
         Sampler::Mean(draw, _) => {
-            (1..=samples).for_each(|n| block.add(n, draw(args, stream)));
+            (1..=samples).for_each(|n| block.add(n, draw(args, stream) / unit));
         }
         Sampler::Tail(_, rare) | Sampler::Weight(rare) => {
-            let rare = rare(args);
-            (1..=samples).for_each(|n| block.add(n, rare.weight(stream)));
+            let shares = Shares::of(rare(args));
+            (1..=samples).for_each(|n| block.add(n, shares.draw(stream)));
         }
         Sampler::Mix => block.mean = mix(args, stream, samples),
     }
     block
 }
 
-fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Estimate {
+fn merged(sampler: Sampler, args: &Args, unit: f64, samples: u64, blocks: Vec<Block>) -> Estimate {
     let (estimate, ci_low, ci_high) = match sampler {
         Sampler::Share(_) => {
             let hits = blocks.iter().map(|block| block.hits).sum();
@@ -234,11 +240,12 @@ fn merged(sampler: Sampler, args: &Args, samples: u64, blocks: Vec<Block>) -> Es
                 (found.value, found.low.unwrap_or(0.0), found.high.unwrap_or(most))
             })
         }
-        Sampler::Mean(_, step) => beside(&Block::pooled(&blocks), step(args)),
+        Sampler::Mean(_, step) => {
+            let (mean, low, high) = beside(&Block::pooled(&blocks), step(args) / unit);
+            (mean * unit, low * unit, high * unit)
+        }
         Sampler::Tail(_, rare) | Sampler::Weight(rare) => {
-            let weights = Block::pooled(&blocks);
-            let (low, high) = rare(args).interval(&weights);
-            (weights.mean, low, high)
+            Shares::of(rare(args)).estimate(&Block::pooled(&blocks))
         }
         Sampler::Mix => {
             let total: f64 = blocks.iter().map(|block| block.mean * block.samples as f64).sum();
@@ -283,198 +290,4 @@ fn steps(form: &Form, args: &Args) -> (f64, &'static str) {
     let counted = ["hops", "guards", "size", "rounds"].into_iter().filter(|name| has(name));
     let steps = counted.map(|name| (args.count(name) as f64, name));
     steps.fold((1.0, "draws"), |most, one| if one.0 > most.0 { one } else { most })
-}
-
-/// Nodes that are drawn one after the other, each of those left alike.
-#[derive(Debug)]
-struct Urn {
-    nodes: u64,
-    malicious: u64,
-}
-
-impl Urn {
-    fn of(args: &Args) -> Self {
-        Self { nodes: args.count("nodes"), malicious: args.count("malicious") }
-    }
-
-    /// Draws a node; whether it is malicious.
-    fn draw(&mut self, stream: &mut Stream) -> bool {
-        let malicious = stream.below(self.nodes) < self.malicious;
-        self.nodes -= 1;
-        self.malicious -= u64::from(malicious);
-        malicious
-    }
-
-    /// Malicious ones of the next `count`.
-    fn hits(mut self, count: u64, stream: &mut Stream) -> u64 {
-        (0..count).map(|_| u64::from(self.draw(stream))).sum()
-    }
-}
-
-/// Whether the first and the last of `hops` nodes are malicious.
-fn both_ends(mut urn: Urn, hops: u64, stream: &mut Stream) -> bool {
-    let mut last = urn.draw(stream);
-    let first = last;
-    for _ in 1..hops {
-        last = urn.draw(stream);
-    }
-    first && last
-}
-
-pub(super) fn chance(probability: f64, stream: &mut Stream) -> bool {
-    stream.unit() <= probability
-}
-
-fn exponential(rate: f64, stream: &mut Stream) -> f64 {
-    -libm::log(stream.unit()) / rate
-}
-
-/// Honest picks before the first malicious one: geometric, by inversion, so that rare ones take no longer.
-pub(super) fn honest_picks(share: f64, stream: &mut Stream) -> f64 {
-    if share <= 0.0 {
-        return f64::INFINITY;
-    }
-    if share >= 1.0 {
-        return 0.0;
-    }
-    (libm::log(stream.unit()) / libm::log1p(-share)).floor()
-}
-
-pub(super) fn path_both_ends(args: &Args, stream: &mut Stream) -> bool {
-    both_ends(Urn::of(args), args.count("hops"), stream)
-}
-
-pub(super) fn path_all_hops(args: &Args, stream: &mut Stream) -> bool {
-    let mut urn = Urn::of(args);
-    (0..args.count("hops")).all(|_| urn.draw(stream))
-}
-
-pub(super) fn path_any_hop(args: &Args, stream: &mut Stream) -> bool {
-    let mut urn = Urn::of(args);
-    (0..args.count("hops")).any(|_| urn.draw(stream))
-}
-
-pub(super) fn request_both_ends(args: &Args, stream: &mut Stream) -> bool {
-    let mut urn = Urn::of(args);
-    let [guard, _middle, exit, destination] = [(); 4].map(|()| urn.draw(stream));
-    guard && (exit || destination)
-}
-
-pub(super) fn fresh_paths_compromise(args: &Args, stream: &mut Stream) -> bool {
-    let urn = Urn::of(args);
-    let share = urn.malicious as f64 / urn.nodes as f64;
-    // Two different ends, of which one is malicious at most, are never both.
-    let mut left = if urn.malicious < 2 { 0.0 } else { args.count("paths") as f64 };
-    loop {
-        left -= honest_picks(share, stream) + 1.0;
-        if left < 0.0 {
-            return false;
-        }
-        // The guard is malicious; the exit is one of the other nodes.
-        if stream.below(urn.nodes - 1) < urn.malicious - 1 {
-            return true;
-        }
-    }
-}
-
-pub(super) fn guard_compromise_by(args: &Args, stream: &mut Stream) -> bool {
-    let picks = forms::picks(args).unwrap_or(0);
-    honest_picks(args.real("malicious_share"), stream) < picks as f64
-}
-
-pub(super) fn guard_days_to_compromise(args: &Args, stream: &mut Stream) -> f64 {
-    let (share, life) = (args.real("malicious_share"), args.real("life_days"));
-    if args.is("life", "fixed") {
-        return honest_picks(share, stream) * life;
-    }
-    // So many exponential lives in a row have a gamma distribution.
-    let honest = honest_picks(share, stream);
-    if honest >= 1.0 { stream.gamma_from_one(honest) * life } else { 0.0 }
-}
-
-pub(super) fn guards_day_zero(args: &Args, stream: &mut Stream) -> bool {
-    let mut urn = Urn::of(args);
-    (0..args.count("guards")).any(|_| urn.draw(stream))
-}
-
-pub(super) fn erlang_delay(args: &Args, stream: &mut Stream) -> f64 {
-    (0..args.count("hops")).map(|_| exponential(1.0, stream)).sum()
-}
-
-pub(super) fn presence_set(args: &Args, stream: &mut Stream) -> f64 {
-    let presence = args.real("presence");
-    let mut others = args.count("users") - 1;
-    for _ in 0..args.count("rounds") {
-        if others == 0 || presence >= 1.0 {
-            break;
-        }
-        others = stream.binomial(others, presence);
-    }
-    1.0 + others as f64
-}
-
-/// Two samples differ by a user.
-pub(super) fn one_user(_: &Args) -> f64 {
-    1.0
-}
-
-/// Two samples differ by a guard's life.
-pub(super) fn one_life(args: &Args) -> f64 {
-    args.real("life_days")
-}
-
-/// No two samples are the same.
-pub(super) fn no_step(_: &Args) -> f64 {
-    0.0
-}
-
-pub(super) fn capture(args: &Args, stream: &mut Stream) -> bool {
-    Urn::of(args).hits(args.count("size"), stream) >= args.count("at_least")
-}
-
-pub(super) fn burst_loss(args: &Args, stream: &mut Stream) -> bool {
-    let mut urn = Urn { nodes: args.count("nodes"), malicious: forms::lost(args) };
-    (0..args.count("size")).all(|_| urn.draw(stream))
-}
-
-pub(super) fn swarm_availability(args: &Args, stream: &mut Stream) -> bool {
-    let up = args.real("availability");
-    let live: u64 = (0..args.count("size")).map(|_| u64::from(chance(up, stream))).sum();
-    live >= args.count("at_least")
-}
-
-pub(super) fn loss_without_repair(args: &Args, stream: &mut Stream) -> bool {
-    let (life, time) = (args.real("mean_life"), args.real("time"));
-    (0..args.count("size")).all(|_| exponential(1.0, stream) <= time / life)
-}
-
-/// Mean entropy over `samples` leaving messages of one run of a Poisson mix, in mean delays. The state is all that
-/// the views need: the number inside, and over all earlier arrivals the sums of e^−age and of age · e^−age.
-fn mix(args: &Args, stream: &mut Stream, samples: u64) -> f64 {
-    let (rho, inside_view) = (args.real("rho"), args.is("view", "departures"));
-    let (mut inside, mut weights, mut aged, mut time) = (0u64, 0.0, 0.0, 0.0);
-    let (mut counted, mut total) = (0, 0.0);
-    while counted < samples {
-        let rate = rho + inside as f64;
-        let wait = exponential(rate, stream);
-        time += wait;
-        let fade = libm::exp(-wait);
-        aged = fade * (aged + wait * weights);
-        weights *= fade;
-        if chance(rho / rate, stream) {
-            inside += 1;
-            weights += 1.0;
-        } else {
-            inside -= 1;
-            if time > WARM_UP {
-                counted += 1;
-                total += if inside_view {
-                    libm::log2(inside as f64 + 1.0)
-                } else {
-                    (libm::log(weights) + aged / weights) / core::f64::consts::LN_2
-                };
-            }
-        }
-    }
-    total / samples as f64
 }

@@ -273,10 +273,14 @@ impl Metric {
         core::array::from_fn(|at| {
             let value = Some(values[at]).filter(|value| value.is_finite());
             let interval = intervals.map(|all| all[at]).filter(|_| value.is_some());
-            Self::new(names[at], "ms", sorted.len() as u64, value).with_interval(
+            // No resample has a value beyond the largest, which may well be below the quantile where there are so few.
+            let needed = stats::quantile_needs(f64::from(percents[at]) / 100.0);
+            let has_end = sorted.len() as f64 >= needed;
+            Self::new(names[at], "ms", sorted.len() as u64, value).with_open_interval(
                 Method::Bootstrap,
                 Unit::Client,
-                interval,
+                interval.map(|interval| interval.low),
+                interval.filter(|_| has_end).map(|interval| interval.high),
             )
         })
     }

@@ -83,9 +83,9 @@ fn figure(metric: &Metric) -> String {
         let high = metric.ci_high.map_or_else(|| "not reached".to_owned(), number);
         let _ = write!(text, "  [{}, {high}] over {}s", number(low), metric.independent.name());
     }
-    if let Some(interval) = metric.over_replicates() {
-        let (low, high) = (number(interval.low), number(interval.high));
-        let _ = write!(text, ", [{low}, {high}] over replicates");
+    if let Some(low) = metric.replicates_low {
+        let high = metric.replicates_high.map_or_else(|| "not reached".to_owned(), number);
+        let _ = write!(text, ", [{}, {high}] over replicates", number(low));
     }
     if let Some(expected) = metric.expected {
         let _ = write!(text, "  expected {}", number(expected));

@@ -158,8 +158,14 @@ pub struct Figure {
 
 impl Figure {
     /// The wider 95 % interval with the fields that it stands in: the one over replicates also counts what trials have in
-    /// common, and the figure's own is not deceived by a few replicates that happen to agree.
+    /// common, and the figure's own is not deceived by a few replicates that happen to agree. Nothing where one ends beyond
+    /// what was watched.
     pub fn widest(&self) -> Option<(Interval, &'static str)> {
+        let is_open = |low: Option<f64>, high: Option<f64>| low.is_some() && high.is_none();
+        if is_open(self.ci_low, self.ci_high) || is_open(self.replicates_low, self.replicates_high)
+        {
+            return None;
+        }
         let over = self.replicates_low.zip(self.replicates_high);
         let own = self.ci_low.zip(self.ci_high);
         let wider = match (over, own) {

@@ -85,7 +85,8 @@ fn page_about_a_sweep_draws_every_figure_over_the_axis_with_theory_beside_it() {
             let ends = if is_own { [&row[5], &row[6]] } else { [&row[12], &row[13]] };
             // One without an upper end is not drawn.
             let none = String::new();
-            let ends = if ends[1].is_empty() { [&none, &none] } else { ends };
+            let is_open = |low: usize| !row[low].is_empty() && row[low + 1].is_empty();
+            let ends = if is_open(5) || is_open(12) { [&none, &none] } else { ends };
             [&row[0], &row[1], &row[2], &row[9], &row[4], ends[0], ends[1], &row[11]]
                 .map(String::clone)
                 .to_vec()

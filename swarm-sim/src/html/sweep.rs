@@ -138,7 +138,7 @@ fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout)
     );
     // What has no interval comes last: counts, which settings make what they are.
     let mut figures: Vec<&SweptFigure> = sweep.figures.iter().collect();
-    let is_known = |row: &SweptRow| row.own().is_some() || row.over_replicates.is_some();
+    let is_known = |row: &SweptRow| row.own().is_some() || row.over_replicates().is_some();
     figures.sort_by_key(|figure| !figure.rows.iter().any(is_known));
     for figure in figures {
         heading(page, &figure.name, &figure.unit, about(sweep.engine, &figure.name));
@@ -162,7 +162,7 @@ fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout)
         let _ = writeln!(
             page,
             "<figcaption>Source: {TABLE}, rows with metric {name}: columns value, {}, expected and those of the swept keys.</figcaption>",
-            if figure.rows.iter().any(|row| row.over_replicates.is_some()) {
+            if figure.rows.iter().any(|row| row.over_replicates().is_some()) {
                 "replicates_low and replicates_high (else ci_low and ci_high)"
             } else {
                 "ci_low and ci_high"
@@ -248,8 +248,6 @@ fn table_of(page: &mut String, sweep: &Swept, figure: &SweptFigure) {
         "samples",
         "expected",
     ]);
-    let ends =
-        |interval: Option<Interval>| Cell::ends(interval.map(|i| i.low), interval.map(|i| i.high));
     let row = |row: &SweptRow| {
         let mut cells = vec![Cell::Head(row.point.to_string())];
         cells.extend(row.values.iter().cloned().map(Cell::Text));
@@ -258,7 +256,7 @@ fn table_of(page: &mut String, sweep: &Swept, figure: &SweptFigure) {
             Cell::Number(value),
             Cell::ends(row.ci_low, row.ci_high),
             Cell::Text(row.interval.clone()),
-            ends(row.over_replicates),
+            Cell::ends(row.replicates_low, row.replicates_high),
             Cell::Number(row.samples.to_string()),
             Cell::of(row.expected),
         ]);

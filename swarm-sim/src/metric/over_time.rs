@@ -1,7 +1,7 @@
 //! Figures about when something first happened to a client, where some clients were not watched to the end.
 
 use super::{Method, Metric, Unit};
-use crate::stats::survival::{self, Observed, Step, kaplan_meier};
+use crate::stats::survival::{self, Observed, Step, kaplan_meier, kaplan_meier_of_groups};
 use crate::stats::{self, Interval};
 
 /// A share of clients over time.
@@ -22,7 +22,7 @@ pub struct Place {
     pub time: f64,
     /// Share of clients to whom it has happened by then.
     pub share: f64,
-    /// The band; `None` before the first event and once it happened to all.
+    /// The wider of the interval over clients and that over replicates; `None` where nobody was watched.
     pub band: Option<Interval>,
 }
 
@@ -53,8 +53,11 @@ fn known_until(observed: &[Observed], steps: &[Step]) -> f64 {
 fn happened(steps: &[Step], time: f64) -> (f64, Option<Interval>) {
     let step = survival::at(steps, time);
     let band = step.and_then(|step| step.band);
-    let turned = band.map(|band| Interval { low: 1.0 - band.high, high: 1.0 - band.low });
-    (step.map_or(0.0, |step| 1.0 - step.survival), turned)
+    (step.map_or(0.0, |step| 1.0 - step.survival), band.map(turned))
+}
+
+fn turned(band: Interval) -> Interval {
+    Interval { low: 1.0 - band.high, high: 1.0 - band.low }
 }
 
 impl Times {
@@ -65,7 +68,8 @@ impl Times {
             let steps = kaplan_meier(observed);
             Known { until: known_until(observed, &steps), steps }
         };
-        Self { pooled: kaplan_meier(&all), replicates: replicates.iter().map(known).collect(), all }
+        let pooled = kaplan_meier_of_groups(replicates);
+        Self { pooled, replicates: replicates.iter().map(known).collect(), all }
     }
 
     /// The share of clients to whom it happened, at those of these times up to which some were watched.
@@ -77,8 +81,12 @@ impl Times {
     ) -> Curve {
         let until = known_until(&self.all, &self.pooled);
         let place = |time| {
-            let (share, band) = happened(&self.pooled, time);
-            Place { time, share, band }
+            let (share, _, own) = self.share_by(time);
+            let over = survival::at(&self.pooled, time).and_then(|step| step.over_groups);
+            let width = |band: &Interval| band.high - band.low;
+            let over =
+                over.map(turned).filter(|over| own.is_none_or(|own| width(over) > width(&own)));
+            Place { time, share, band: over.or(own) }
         };
         Curve { name, unit, places: times.take_while(|time| *time <= until).map(place).collect() }
     }
@@ -92,13 +100,7 @@ impl Times {
         if time > known_until(&self.all, &self.pooled) || clients == 0 {
             return Metric::new(name, "share", clients, None);
         }
-        let (share, band) = happened(&self.pooled, time);
-        let watched = self.all.iter().filter(|client| client.time >= time).count() as u64;
-        let (method, band) = match band {
-            Some(band) => (Method::KaplanMeier, Some(band)),
-            None if share == 0.0 => (Method::Wilson, stats::wilson(0, watched)),
-            None => self.none_left(),
-        };
+        let (share, method, band) = self.share_by(time);
         let all_known = self.replicates.iter().all(|known| time <= known.until);
         let each = self.replicates.iter().map(|known| happened(&known.steps, time).0);
         let over = super::student_of_trials(&each.collect::<Vec<f64>>()).filter(|_| all_known);
@@ -111,6 +113,18 @@ impl Times {
                 band,
             )
         }
+    }
+
+    /// The share to whom it happened by a time, with the interval over clients.
+    fn share_by(&self, time: f64) -> (f64, Method, Option<Interval>) {
+        let (share, band) = happened(&self.pooled, time);
+        let watched = || self.all.iter().filter(|client| client.time >= time).count() as u64;
+        let (method, band) = match band {
+            Some(band) => (Method::KaplanMeier, Some(band)),
+            None if share == 0.0 => (Method::Wilson, stats::wilson(0, watched())),
+            None => self.none_left(),
+        };
+        (share, method, band)
     }
 
     /// The interval once nobody is left to whom it did not happen. If all were watched until then, it is Wilson's; else those
@@ -131,14 +145,21 @@ impl Times {
     /// The time by which it has happened to half of the clients; no value if it was not reached, and no upper end of its
     /// interval where that was not.
     pub(crate) fn median(&self, name: &'static str, unit: &'static str) -> Metric {
-        let (value, low, high) = survival::median(&self.pooled);
+        let value = survival::median(&self.pooled);
         let clients = self.all.len() as u64;
-        Metric::new(name, unit, clients, value).with_open_interval(
-            Method::KaplanMeier,
-            Unit::Client,
-            low,
-            high,
-        )
+        let (low, high) = survival::median_ends(&self.pooled, |step| step.band);
+        let (replicates_low, replicates_high) =
+            survival::median_ends(&self.pooled, |step| step.over_groups);
+        Metric {
+            replicates_low,
+            replicates_high: replicates_high.filter(|_| replicates_low.is_some()),
+            ..Metric::new(name, unit, clients, value).with_open_interval(
+                Method::KaplanMeier,
+                Unit::Client,
+                low,
+                high,
+            )
+        }
     }
 }
 

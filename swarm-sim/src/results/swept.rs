@@ -57,8 +57,10 @@ pub struct SweptRow {
     pub ci_high: Option<f64>,
     /// How that was made.
     pub interval: String,
-    /// The interval in `replicates_low` and `replicates_high`.
-    pub over_replicates: Option<Interval>,
+    /// Lower end of its interval over replicates.
+    pub replicates_low: Option<f64>,
+    /// Upper end; nothing beside a lower one if it lies beyond what was watched.
+    pub replicates_high: Option<f64>,
     /// Observations behind it.
     pub samples: u64,
     /// What theory says.
@@ -71,9 +73,19 @@ impl SweptRow {
         self.ci_low.zip(self.ci_high).map(|(low, high)| Interval { low, high })
     }
 
-    /// The wider 95 % interval, as a run's page draws it.
+    /// The interval in `replicates_low` and `replicates_high`, where it has both.
+    pub fn over_replicates(&self) -> Option<Interval> {
+        self.replicates_low.zip(self.replicates_high).map(|(low, high)| Interval { low, high })
+    }
+
+    /// The wider 95 % interval, or nothing where one ends beyond what was watched, as a run's page draws it.
     pub fn widest(&self) -> Option<Interval> {
-        let (over, own) = (self.over_replicates, self.own());
+        let is_open = |low: Option<f64>, high: Option<f64>| low.is_some() && high.is_none();
+        if is_open(self.ci_low, self.ci_high) || is_open(self.replicates_low, self.replicates_high)
+        {
+            return None;
+        }
+        let (over, own) = (self.over_replicates(), self.own());
         let is_wider =
             |over: &Interval| own.is_none_or(|own| over.high - over.low >= own.high - own.low);
         over.filter(is_wider).or(own)
@@ -178,10 +190,6 @@ fn row(line: &str, axes: usize) -> Option<(String, String, SweptRow)> {
     else {
         return None;
     };
-    let between = |low: &str, high: &str| {
-        let ends = number(low)?.zip(number(high)?);
-        Some(ends.map(|(low, high)| Interval { low, high }))
-    };
     let row = SweptRow {
         point: point.parse().ok()?,
         values: values.to_vec(),
@@ -189,7 +197,8 @@ fn row(line: &str, axes: usize) -> Option<(String, String, SweptRow)> {
         ci_low: number(low)?,
         ci_high: number(high)?,
         interval: interval.clone(),
-        over_replicates: between(replicates_low, replicates_high)?,
+        replicates_low: number(replicates_low)?,
+        replicates_high: number(replicates_high)?,
         samples: samples.parse().ok()?,
         expected: number(expected)?,
     };
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn interval_of_replicates_that_agree_by_chance_is_not_the_one_that_is_drawn() {
         let interval = |low, high| Some(Interval { low, high });
-        let widest = |own: Option<Interval>, over_replicates| {
+        let widest = |own: Option<Interval>, over: Option<Interval>| {
             let row = SweptRow {
                 point: 0,
                 values: Vec::new(),
@@ -211,7 +220,8 @@ mod tests {
                 ci_low: own.map(|own| own.low),
                 ci_high: own.map(|own| own.high),
                 interval: String::new(),
-                over_replicates,
+                replicates_low: over.map(|over| over.low),
+                replicates_high: over.map(|over| over.high),
                 samples: 4,
                 expected: None,
             };

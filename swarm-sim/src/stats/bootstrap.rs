@@ -1,12 +1,13 @@
 //! Intervals from resamples (Efron, Bootstrap Methods: Another Look at the Jackknife, 1979).
 
 use super::Interval;
+use crate::special::{normal_outside, student_two_sided};
 use crate::stream::Stream;
 
 /// Independent units that a bootstrap needs at least: resamples of fewer are too much alike.
 pub const UNITS_MIN: usize = 10;
 
-/// The percentile intervals at 95 % of statistics of independent units, from resamples of them, as many as there are, with
+/// The expanded percentile intervals at 95 % of statistics of independent units, from resamples of them, as many as there are, with
 /// replacement. A statistic is told how often each unit was drawn; a unit may be a group, such as a client with all its
 /// requests. `None` for fewer than [`UNITS_MIN`] units, or without resamples.
 pub fn bootstrap<const N: usize>(
@@ -27,11 +28,21 @@ pub fn bootstrap<const N: usize>(
             all.push(value);
         }
     }
-    let cut = resamples / 40;
+    let tail = normal_outside(spread(units)) / 2.0;
+    // The nearest whole number.
+    let cut = (1..resamples).take_while(|cut| *cut as f64 - 0.5 <= resamples as f64 * tail).count();
     Some(found.map(|mut all| {
         all.sort_by(f64::total_cmp);
         Interval { low: all[cut], high: all[resamples - 1 - cut] }
     }))
+}
+
+/// Standard deviations from the middle to either end: resamples vary less than samples do, and few units tell little of how much
+/// that is (the expanded percentile interval of Hesterberg, What Teachers Should Know About the Bootstrap, 2015).
+fn spread(units: usize) -> f64 {
+    let degrees = units - 1;
+    let t = student_two_sided(u32::try_from(degrees).unwrap_or(u32::MAX), 0.95);
+    t * (units as f64 / degrees as f64).sqrt()
 }
 
 /// Quantiles of ascending values, each of a unit that counts as often as it was drawn: the smallest value that at least that

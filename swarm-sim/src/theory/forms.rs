@@ -2,8 +2,10 @@
 
 use core::f64::consts::LN_2;
 
-use super::chain::Copies;
+use super::chain::{Copies, FAINT};
+use super::lifetime::Loss;
 use super::params::Args;
+use super::rare::NEVER;
 use crate::special::{
     binomial_upper, bisect, entire_exponential_integral, hypergeometric_upper, log2_1p,
     normal_two_sided, poisson, poisson_lower, poisson_upper,
@@ -368,7 +370,14 @@ pub(super) fn loss_within(args: &Args) -> Found {
     let copies = copies(args)?;
     let jumps = (copies.fail + copies.repair) * f64::from(copies.size);
     require((jumps * args.real("time")).is_finite(), "time times the rates is too large")?;
-    one(copies.loss_within(args.real("time")))
+    // What is drawn for an estimate is bounded by the largest weight: a zero above which that lies is not one.
+    let bound = Loss::of(args).map_or(NEVER, |loss| loss.ln_most());
+    let found = copies.loss_within(args.real("time"));
+    let found = found.filter(|found| *found > 0.0 || bound < libm::log(FAINT));
+    let found = found.ok_or_else(|| {
+        "copies are lost one after the other so rarely that the value is beyond floating point: expected a higher fail_rate, a lower repair_rate or a smaller size".to_owned()
+    })?;
+    one(found)
 }
 
 pub(super) fn loss_without_repair(args: &Args) -> Found {

@@ -81,6 +81,8 @@ pub(super) fn guard_set_compromise_by(args: &Args) -> Found {
         let one = at_least_once(share, picks as f64 + 1.0);
         return Ok(vec![at_least_once(one, guards as f64)]);
     }
+    let are_near = most - least < 1e-6 * most;
+    require(!are_near, "life_min_days and life_max_days have to be equal or a millionth apart")?;
     let most_days = LIVES_MAX * (least + most) / 2.0;
     require(days <= most_days, "days cannot be above 100 mean lives where lives differ")?;
     Ok(vec![guard_set_compromise(share, guards, (least, most), days)])

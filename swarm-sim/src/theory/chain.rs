@@ -1,7 +1,7 @@
 //! The Markov chain of live copies: copies fail, and are made again while one lives.
 
 /// Numbers below this may be short of digits, or of those that they are the product of.
-pub(super) const FAINT: f64 = 1e-290;
+const FAINT: f64 = 1e-290;
 
 /// A store of copies.
 #[derive(Clone, Copy, Debug)]
@@ -49,38 +49,29 @@ impl Copies {
     /// with its logarithm. Nothing is ever subtracted: small entries keep their digits. The cut of the series is
     /// below 1e-17 of every entry.
     ///
-    /// Where the loss within the short step is too small for a number with all its digits, and that may show in the
-    /// result, half the step gives another one: `None` then.
+    /// `None` where one copy is left, from which the loss comes, with a probability too small for a number with all its
+    /// digits, unless all are lost in any case.
     pub fn loss_within(&self, time: f64) -> Option<f64> {
+        let states = self.size as usize + 1;
         let fastest = (1..=self.size).map(|k| self.down(k) + self.up(k)).fold(0.0, f64::max);
         let jumps = fastest * time;
         if jumps <= 0.0 {
             return Some(0.0);
         }
-        let (found, short) = self.loss_in(jumps, fastest, 0.5);
-        if short >= FAINT || jumps <= 0.5 {
-            return Some(found);
-        }
-        let (again, _) = self.loss_in(jumps, fastest, 0.25);
-        ((found - again).abs() <= 1e-9 * found).then_some(found)
-    }
-
-    /// The probability of the loss within so many mean jumps of the fastest kind, and that within the step, of at most `most`
-    /// of them, that is squared.
-    fn loss_in(&self, jumps: f64, fastest: f64, most: f64) -> (f64, f64) {
-        let states = self.size as usize + 1;
-        let (mut squarings, mut step) = (0, jumps);
-        while step > most {
+        let mut squarings = 0;
+        let mut step = jumps;
+        while step > 0.5 {
             step /= 2.0;
             squarings += 1;
         }
         let mut matrix = self.short_step(step, fastest, states);
-        let corner = (states - 1) * states;
-        let short = matrix[corner];
         for _ in 0..squarings {
             matrix = squared(&matrix, states);
         }
-        (matrix[corner].min(1.0), short)
+        let all_live = &matrix[(states - 1) * states..];
+        let (lost, one_left) = (all_live[0].min(1.0), all_live[1]);
+        let is_sure = 1.0 - lost < 1e-9;
+        (squarings == 0 || one_left >= FAINT || is_sure).then_some(lost)
     }
 
     fn short_step(&self, step: f64, fastest: f64, states: usize) -> Vec<f64> {

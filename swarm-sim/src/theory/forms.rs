@@ -2,7 +2,7 @@
 
 use core::f64::consts::LN_2;
 
-use super::chain::{Copies, FAINT};
+use super::chain::Copies;
 use super::lifetime::Loss;
 use super::params::Args;
 use super::rare::NEVER;
@@ -370,10 +370,10 @@ pub(super) fn loss_within(args: &Args) -> Found {
     let copies = copies(args)?;
     let jumps = (copies.fail + copies.repair) * f64::from(copies.size);
     require((jumps * args.real("time")).is_finite(), "time times the rates is too large")?;
-    // What is drawn for an estimate is bounded by the largest weight: a zero above which that lies is not one.
+    // The largest weight of an estimate bounds the probability: zero is nearest to what is far below all numbers.
     let bound = Loss::of(args).map_or(NEVER, |loss| loss.ln_most());
-    let found = copies.loss_within(args.real("time"));
-    let found = found.filter(|found| *found > 0.0 || bound < libm::log(FAINT));
+    let zero = (bound < libm::log(f64::MIN_POSITIVE)).then_some(0.0);
+    let found = copies.loss_within(args.real("time")).or(zero);
     let found = found.ok_or_else(|| {
         "copies are lost one after the other so rarely that the value is beyond floating point: expected a higher fail_rate, a lower repair_rate or a smaller size".to_owned()
     })?;

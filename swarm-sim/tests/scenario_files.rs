@@ -370,10 +370,15 @@ fn scenario_that_would_not_end_is_refused_with_what_is_allowed() {
         let start = format!("x.toml, line {}, replicates: ", line(name, "replicates ="));
         assert!(error.starts_with(&start) && error.contains(why), "{error}");
     };
-    // 1 000 000 samples, each with 1000 malicious nodes and a burst.
-    let swarms =
-        [("samples = 2000", "samples = 1000000"), ("replicates = 8", "replicates = 10000")];
-    refused("swarm-size", &swarms, "expected at most ");
+    // 1 000 000 samples, each with 10 000 malicious nodes and 3000 in a burst, at a fifth of a draw, and two draws more.
+    let swarms = [
+        ("nodes = 2520", "nodes = 10000"),
+        ("share = \"10 %\"", "share = \"100 %\""),
+        ("samples = 2000", "samples = 1000000"),
+        ("replicates = 8", "replicates = 10000"),
+    ];
+    let why = "expected at most 3843 with these settings: about 2602000000 draws each";
+    refused("swarm-size", &swarms, why);
     // 365 d at one request an hour are 8760 for each of 500 000 clients: 4.38e9, of which 2283 fit.
     let paths = [("count = 500", "count = 500000"), ("replicates = 8", "replicates = 2284")];
     refused(

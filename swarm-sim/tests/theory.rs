@@ -375,7 +375,7 @@ fn samples_that_would_not_end_are_refused() {
         "path-any-hop nodes=1000000000 malicious=1 hops=100000000",
         "guards-day-zero nodes=1000000000 malicious=1 guards=100000000",
         "swarm-capture nodes=1000000000 malicious=1 size=100000000 at_least=2",
-        "presence-set users=2 presence=0.9 rounds=100000000",
+        "presence-set users=2 presence=0.99999999 rounds=100000000",
         "poisson-mix-entropy rho=1000000",
     ] {
         let (code, found) = said(&format!("estimate {line} --samples 10 --seed 1"));
@@ -391,11 +391,55 @@ fn samples_that_would_not_end_are_refused() {
         (
             "swarm-capture nodes=1000000000 malicious=1 size=1000000 at_least=2",
             20_000_000,
-            "samples cannot be above 1e7 with so many size: 1e13 draws in all",
+            "samples cannot be above 1e7: about 1e6 draws each (size), and 1e13 in all",
+        ),
+        // 25 times that users are halved until 32 are left: 7 draws each, and 9 for those.
+        (
+            "presence-set users=1000000000 presence=0.999999999 rounds=10000",
+            5_456_089_u64,
+            "samples cannot be above 5.456088e6: about 1.832815e6 draws each (rounds, with users who stay)",
+        ),
+        // Five rounds until one is left, and one more, from 9 draws down to 1.25.
+        (
+            "presence-set users=32 presence=0.5 rounds=1000000",
+            322_580_645_162,
+            "samples cannot be above 3.22580645161e11: about 3.1e1 draws each",
+        ),
+        // 9999 / 99 malicious guards until one has a malicious exit, and one more: 1.5 draws each.
+        (
+            "fresh-paths-compromise nodes=10000 malicious=100 paths=1000000",
+            65_359_477_125,
+            "samples cannot be above 6.5359477124e10: about 1.53e2 draws each (malicious guards)",
+        ),
+        // 10 malicious guards on 1000 paths.
+        (
+            "fresh-paths-compromise nodes=10000 malicious=100 paths=1000",
+            588_235_294_118,
+            "samples cannot be above 5.88235294117e11: about 1.7e1 draws each (malicious guards)",
+        ),
+        (
+            "mttdl size=100 fail_rate=1 repair_rate=10",
+            12_500_000_001,
+            "samples cannot be above 1.25e10: about 8e2 draws each (levels of size)",
+        ),
+        (
+            "loss-within size=50 fail_rate=1 repair_rate=10 time=1",
+            25_000_000_001,
+            "samples cannot be above 2.5e10: about 4e2 draws each (levels of size)",
         ),
     ] {
         let (code, found) = said(&format!("estimate {line} --samples {samples} --seed 1"));
         assert!(code == Some(2) && found.to_string().contains(part), "{line}: {found}");
+    }
+    // Nor are rounds once nobody else is left, nor paths where compromise is rare.
+    for line in [
+        "presence-set users=2 presence=0.9 rounds=100000000",
+        "presence-set users=1 presence=1 rounds=1000000000",
+        "fresh-paths-compromise nodes=3 malicious=1 paths=1000000000",
+        "fresh-paths-compromise nodes=1000000000 malicious=1000 paths=10000000",
+    ] {
+        let (code, found) = said(&format!("estimate {line} --samples 1000 --seed 1"));
+        assert_eq!(code, Some(0), "{line}: {found}");
     }
     // Guards of equal lives are not gone through one by one.
     let equal = "malicious_share=1e-12 guards=1000000000 life_min_days=1 life_max_days=1 days=100";

@@ -1,15 +1,68 @@
 //! How much a scenario has to do in all its replicates, so that one that would not end is refused before it begins.
 //!
-//! Counted are draws, each some nanoseconds; the counts are rough, and the bound leaves room.
+//! Counted are draws of 20 ns. What takes another time is counted by that time, in nanoseconds as a release build took on one core;
+//! most costs are within a factor of 2 of what was measured, and the bound leaves room.
 
 use super::error::{Fault, line_of};
-use super::{Churn, Disclosure, Engine, Maps, Mix, Mixes, Scenario, Share, View, memory};
+use super::{Churn, Disclosure, Engine, Kind, Maps, Mix, Mixes, Rules, Scenario, Share, View};
+use super::{Steps, memory};
 
 /// Draws of a run at most: two days at 50 million a second.
-const DRAWS_MAX: u128 = 10_000_000_000_000;
+const DRAWS_MAX: f64 = 1e13;
 
-/// What a request of the onion engine takes, which encrypts and peels: about 20 microseconds.
-const ONION_REQUEST: u128 = 1_000;
+/// A draw, in nanoseconds.
+const DRAW: f64 = 20.0;
+
+/// A request of the onion engine, which encrypts and peels: 20 microseconds.
+const ONION_REQUEST: f64 = 20_000.0;
+
+/// A marked node in a sample of the swarms engine: 3 to 4 ns.
+const MARK: f64 = 4.0;
+
+/// A user of one target's world, to be made and judged at the end: 40 to 75 ns.
+const USER: f64 = 50.0;
+
+/// A round of the disclosure engine beside its messages: 100 ns, with its entry in the digest.
+const ROUND: f64 = 100.0;
+
+/// A user who may leave before a round: 3 to 5 ns.
+const LEAVES: f64 = 4.0;
+
+/// A user who may be online in a round, with a share in the sorted list of those who are: 3 to 10 ns.
+const ONLINE: f64 = 6.0;
+
+/// A candidate whom a round intersects: 0.5 to 0.8 ns.
+const INTERSECTED: f64 = 1.0;
+
+/// A candidate whose flows in a round are weighed: 3 ns where they fit the cache, else up to 19.
+const MATCHED: f64 = 8.0;
+
+/// The same where dummies take a logarithm of each: 11 to 27 ns.
+const MATCHED_WITH_DUMMIES: f64 = 15.0;
+
+/// A candidate at a look, for a target with one partner: 5 ns where all fit the cache, else up to 41.
+const LOOKED_AT: f64 = 20.0;
+
+/// The same with several partners: 36 to 60 ns for 2 to 20 of them.
+const LOOKED_AT_SEVERAL: f64 = 50.0;
+
+/// An arrival into a threshold or pool mix, which leaves again: 80 to 120 ns.
+const POOLED: f64 = 100.0;
+
+/// An event of a Poisson mix, an arrival or a departure from a hop: 105 to 220 ns, the more messages there are inside.
+const EVENT: f64 = 130.0;
+
+/// The record of a message that counts: 130 to 200 ns.
+const RECORD: f64 = 160.0;
+
+/// An arrival that is weighed by the departures since: 1.7 ns.
+const WEIGHED_TIMES: f64 = 2.0;
+
+/// An arrival that is weighed by its age: 5 ns.
+const WEIGHED_AGE: f64 = 5.0;
+
+/// The same after several hops: 15 to 19 ns.
+const WEIGHED_AGES: f64 = 17.0;
 
 /// Refuses a scenario whose replicates together would not end.
 pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault> {
@@ -20,12 +73,13 @@ pub(super) fn bounded(scenario: Scenario, text: &str) -> Result<Scenario, Fault>
 
 /// Whether so many replicates end; if not, how many do.
 pub(super) fn ends(engine: &Engine, replicates: u32) -> Result<(), String> {
-    let (draws, counted) = draws(engine);
-    if draws.saturating_mul(replicates.into()) <= DRAWS_MAX {
+    let (time, counted) = time(engine);
+    let draws = (time / DRAW).ceil();
+    if draws * f64::from(replicates) <= DRAWS_MAX {
         return Ok(());
     }
-    let allowed = DRAWS_MAX / draws;
-    Err(if allowed == 0 {
+    let allowed = (DRAWS_MAX / draws).floor();
+    Err(if allowed < 1.0 {
         format!(
             "a replicate alone has about {draws} draws ({counted}), and {DRAWS_MAX} would not end: expected less of these"
         )
@@ -36,68 +90,133 @@ pub(super) fn ends(engine: &Engine, replicates: u32) -> Result<(), String> {
     })
 }
 
-/// Draws of a replicate, and what they are counted from.
-fn draws(engine: &Engine) -> (u128, &'static str) {
+/// Nanoseconds of a replicate, and what they are counted from.
+fn time(engine: &Engine) -> (f64, &'static str) {
     match engine {
-        Engine::Churn(churn) => (history(churn), "documents x nodes"),
+        Engine::Churn(churn) => {
+            let cost = match churn.rules {
+                Rules::Ours => Document { node: 2_500.0, beside: 2.0, moved: 5.0 },
+                Rules::Deployed => Document { node: 1_500.0, beside: 0.0, moved: 1.0 },
+            };
+            (cost.of(churn), "documents x nodes, more with many nodes and many that come and go")
+        }
         Engine::Onion(onion) => {
             let clients = &onion.clients;
-            let requests = u128::from(clients.count) * u128::from(clients.requests);
+            let requests = f64::from(clients.count) * f64::from(clients.requests);
             (requests * ONION_REQUEST, "clients x requests x 1000")
         }
         Engine::Paths(paths) => {
-            let requests = u128::from(paths.span / paths.every.max(1));
-            (requests * u128::from(paths.clients), "span / every x clients")
+            let requests = (paths.span / paths.every.max(1)) as f64;
+            (requests * f64::from(paths.clients) * DRAW, "span / every x clients")
         }
         Engine::Swarms(swarms) => {
-            let made = if let Maps::Grown(churn) = &swarms.maps { history(churn) } else { 0 };
+            let made = if let Maps::Grown(churn) = &swarms.maps { grown(churn) } else { 0.0 };
             // A sample of each of both events draws as many nodes as are marked.
             let marked = swarms.adversary.of(swarms.nodes) + swarms.burst.of(swarms.nodes);
-            let drawn = u128::from(swarms.samples) * u128::from(marked);
-            (made + drawn, "documents x nodes, and samples x nodes of the adversary and the burst")
+            let drawn = f64::from(swarms.samples) * (marked as f64 * MARK + 2.0 * DRAW);
+            (
+                made + drawn,
+                "documents x nodes, more with many that come and go, and samples x nodes of the adversary and the burst",
+            )
         }
         Engine::Disclosure(disclosure) => (
-            looks(disclosure),
-            "targets x rounds x batch, with users who come and go, and looks x users x partners",
+            watched(disclosure),
+            "targets x rounds x batch, rounds x users who come and go or are gone through, and looks x users",
         ),
-        Engine::Mixes(mixes) => (weighed(mixes), "messages x arrivals that are weighed for each"),
+        Engine::Mixes(mixes) => (
+            mixed(mixes),
+            "arrivals x hops, warm-up included, and messages x arrivals that are weighed for each",
+        ),
     }
 }
 
-/// Nodes of all documents, where those that come and go do so evenly.
-fn history(churn: &Churn) -> u128 {
-    let (mut nodes, mut sum) = (u64::from(churn.network.nodes), 0);
-    for steps in &churn.steps {
-        let dropped = steps.drop.of(usize::try_from(nodes).unwrap_or(usize::MAX)) as u64;
-        let times = u64::from(steps.times);
-        let come = times * u64::from(steps.join);
-        let after = (nodes - dropped + come).saturating_sub(times * u64::from(steps.leave));
-        sum += u128::from(times) * u128::from(nodes + after) / 2;
-        nodes = after;
+/// Nanoseconds of a document for each node.
+struct Document {
+    /// In a network of a few.
+    node: f64,
+    /// For each node that is there as well.
+    beside: f64,
+    /// For each that joins or leaves before the document.
+    moved: f64,
+}
+
+impl Document {
+    /// A history, where those that come and go do so evenly.
+    fn of(&self, churn: &Churn) -> f64 {
+        let (mut nodes, mut sum) = (u64::from(churn.network.nodes), 0.0);
+        for steps in &churn.steps {
+            let dropped = steps.drop.of(usize::try_from(nodes).unwrap_or(usize::MAX)) as u64;
+            let times = u64::from(steps.times);
+            let come = times * u64::from(steps.join);
+            let after = (nodes - dropped + come).saturating_sub(times * u64::from(steps.leave));
+            // Who joins last is there, however many leave.
+            let after = after.max(steps.join.into());
+            let each = (self.with(steps, nodes) + self.with(steps, after)) / 2.0;
+            sum += f64::from(steps.times) * each;
+            nodes = after;
+        }
+        sum
     }
-    sum
+
+    /// One document of a network of so many.
+    fn with(&self, steps: &Steps, nodes: u64) -> f64 {
+        let (nodes, moved) = (nodes as f64, f64::from(steps.join) + f64::from(steps.leave));
+        nodes * (self.node + self.beside * nodes + self.moved * moved)
+    }
 }
 
-/// Messages, users who come and go, and what is weighed of users at looks, over all rounds in the mean.
-fn looks(disclosure: &Disclosure) -> u128 {
-    let users = u128::from(disclosure.users);
-    let stays = u128::from(Share::WHOLE / disclosure.target_leaves.parts().max(1));
-    let rounds = stays.clamp(1, disclosure.rounds.into());
-    let moves = disclosure.presence.is_some() || disclosure.users_leave != Share::NONE;
-    let each = u128::from(disclosure.batch) + if moves { users } else { 0 };
-    let looks = rounds / u128::from(disclosure.look_every) + 1;
-    let weighed = looks * users * u128::from(disclosure.partners);
-    u128::from(disclosure.targets) * (rounds * each + weighed)
-}
-
-/// Arrivals that are weighed for all messages.
-fn weighed(mixes: &Mixes) -> u128 {
-    let inside = mixes.rho().map_or(1.0, |rho| rho.max(1.0));
-    let remembered = match mixes.mix {
-        Mix::Poisson { hops, view: View::Departure, .. } => memory(hops),
-        _ => 1,
+/// A history of which only maps are kept.
+fn grown(churn: &Churn) -> f64 {
+    let cost = match churn.rules {
+        Rules::Ours => Document { node: 1_000.0, beside: 0.2, moved: 5.0 },
+        Rules::Deployed => Document { node: 500.0, beside: 0.0, moved: 1.0 },
     };
-    // At most 1000 arrivals in a mean delay: whole ones are near enough.
-    let inside = (1u16..=1000).find(|whole| f64::from(*whole) >= inside).unwrap_or(1000);
-    u128::from(mixes.messages) * u128::from(inside) * u128::from(remembered)
+    cost.of(churn)
+}
+
+fn part(share: Share) -> f64 {
+    share.parts() as f64 / Share::WHOLE as f64
+}
+
+/// Rounds and looks of all targets, over all rounds in the mean, as if none were identified: its looks end then.
+fn watched(disclosure: &Disclosure) -> f64 {
+    let users = f64::from(disclosure.users);
+    let stays = (Share::WHOLE / disclosure.target_leaves.parts().max(1)) as f64;
+    let rounds = stays.clamp(1.0, disclosure.rounds.into());
+    let (sends, cover) = (part(disclosure.sends), part(disclosure.cover));
+    let dummies = (1.0 - sends) * cover;
+    // Only rounds in which the target is seen to send are gone through.
+    let through = (sends + dummies)
+        * match disclosure.adversary {
+            Kind::Intersection | Kind::Presence => INTERSECTED,
+            Kind::Bayes(_) if dummies > 0.0 => MATCHED_WITH_DUMMIES,
+            Kind::Bayes(_) => MATCHED,
+            Kind::Statistical { .. } | Kind::Swarms { .. } | Kind::Predecessor(_) => 0.0,
+        };
+    let online = if disclosure.presence.is_some() { ONLINE } else { 0.0 };
+    let leaves = if disclosure.users_leave == Share::NONE { 0.0 } else { LEAVES };
+    let each = ROUND + f64::from(disclosure.batch) * DRAW + users * (through + online + leaves);
+    let looks = (rounds / f64::from(disclosure.look_every)).floor();
+    let looked_at = if disclosure.partners == 1 { LOOKED_AT } else { LOOKED_AT_SEVERAL };
+    f64::from(disclosure.targets) * (rounds * each + users * (USER + looks * looked_at))
+}
+
+/// All arrivals on their way, and what is weighed for those that count.
+fn mixed(mixes: &Mixes) -> f64 {
+    let messages = f64::from(mixes.messages);
+    let arrivals = mixes.warm_up.as_nanos() as f64 / mixes.gap() + messages;
+    let (each, weighed) = match mixes.mix {
+        Mix::Threshold { .. } | Mix::Pool { .. } => (POOLED, 0.0),
+        Mix::Poisson { hops, view, .. } => {
+            // As many mean delays back as anything weighs.
+            let weighed = match view {
+                View::Departures => 0.0,
+                View::Times => f64::from(memory(0)) * WEIGHED_TIMES,
+                View::Departure if hops == 1 => f64::from(memory(1)) * WEIGHED_AGE,
+                View::Departure => f64::from(memory(hops)) * WEIGHED_AGES,
+            };
+            (EVENT * f64::from(1 + hops), weighed * mixes.rho().unwrap_or(0.0))
+        }
+    };
+    arrivals * each + messages * (RECORD + weighed)
 }

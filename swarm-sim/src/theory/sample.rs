@@ -266,28 +266,72 @@ fn beside(weights: &Weights, step: f64) -> (f64, f64, f64) {
     (weights.mean, low.max(0.0), high)
 }
 
-/// What keeps one sample from ending soon.
+/// What keeps one sample from ending soon, or all of them from ending.
 fn too_long(sampler: Sampler, form: &Form, args: &Args, samples: u64) -> Option<String> {
     if matches!(sampler, Sampler::Mix) && args.real("rho") > 1e5 {
         return Some("rho cannot be above 1e5 where it is sampled".to_owned());
     }
-    let (steps, name) = steps(form, args);
-    if steps > STEPS_MAX {
-        return Some(format!("{name} cannot be above {STEPS_MAX:e} where it is sampled"));
+    let Steps { count, draws, of } = steps(form, args);
+    if count > STEPS_MAX {
+        return Some(format!("{of} cannot be above {STEPS_MAX:e} where it is sampled"));
     }
-    let most = (DRAWS_MAX / steps).floor();
+    let (draws, most) = (draws.ceil(), (DRAWS_MAX / draws.ceil()).floor());
     (samples as f64 > most).then(|| {
-        format!("samples cannot be above {most:e} with so many {name}: {DRAWS_MAX:e} draws in all")
+        format!(
+            "samples cannot be above {most:e}: about {draws:e} draws each ({of}), and {DRAWS_MAX:e} in all"
+        )
     })
 }
 
-/// What a sample goes through one by one, in the mean, and its name.
-fn steps(form: &Form, args: &Args) -> (f64, &'static str) {
+/// What a sample goes through one by one, in the mean.
+struct Steps {
+    count: f64,
+    /// Draws of 20 ns that they take, as measured.
+    draws: f64,
+    /// What is counted.
+    of: &'static str,
+}
+
+fn steps(form: &Form, args: &Args) -> Steps {
+    match form.name {
+        "presence-set" => return rounds_online(args),
+        "fresh-paths-compromise" => return malicious_guards(args),
+        // A negative binomial and a gamma variable: 135 to 275 ns a level.
+        "mttdl" | "loss-within" => {
+            let count = args.count("size") as f64;
+            return Steps { count, draws: 8.0 * count, of: "levels of size" };
+        }
+        _ => {}
+    }
     let has = |name: &str| form.params.iter().any(|param| param.name == name);
     if has("life_min_days") {
-        return (Set::of(args).steps(), "picks of all guards");
+        let count = Set::of(args).steps();
+        return Steps { count, draws: count, of: "picks of all guards" };
     }
-    let counted = ["hops", "guards", "size", "rounds"].into_iter().filter(|name| has(name));
-    let steps = counted.map(|name| (args.count(name) as f64, name));
-    steps.fold((1.0, "draws"), |most, one| if one.0 > most.0 { one } else { most })
+    let counted = ["hops", "guards", "size"].into_iter().filter(|name| has(name));
+    let all = counted.map(|name| (args.count(name) as f64, name));
+    let (count, of) = all.fold((1.0, "draws"), |most, one| if one.0 > most.0 { one } else { most });
+    Steps { count, draws: count, of }
+}
+
+/// Rounds until nobody else is left, and their binomial numbers: 4 ns for each of few, and 140 ns each time that many are halved.
+fn rounds_online(args: &Args) -> Steps {
+    let (users, presence) = (args.count("users") as f64, args.real("presence"));
+    let lasting = 1.0 - libm::log(users) / libm::log(presence);
+    let rounds = if presence >= 1.0 { 1.0 } else { lasting.min(args.count("rounds") as f64) };
+    let left = (users * libm::pow(presence, rounds)).max(1.0);
+    let each = |users: f64| 1.0 + users.min(32.0) / 4.0 + 7.0 * libm::log2(users / 32.0).max(0.0);
+    let draws = rounds * (each(users) + each(left)) / 2.0;
+    Steps { count: rounds, draws, of: "rounds, with users who stay" }
+}
+
+/// Malicious guards until one has a malicious exit, or until all paths are through: 25 to 30 ns for each; one draw where that is rare.
+fn malicious_guards(args: &Args) -> Steps {
+    let [nodes, malicious, paths] =
+        ["nodes", "malicious", "paths"].map(|name| args.count(name) as f64);
+    // One alone is never at both ends.
+    let needed = if malicious < 2.0 { f64::INFINITY } else { (nodes - 1.0) / (malicious - 1.0) };
+    let all = paths * malicious / nodes;
+    let count = if all < RARE * needed { 1.0 } else { 1.0 + needed.min(all) };
+    Steps { count, draws: 1.5 * count, of: "malicious guards" }
 }

@@ -167,3 +167,33 @@ fn manifest_of_another_version_is_named() {
         refused(at, "report a", "a holds a manifest.json that no run wrote, or that is damaged");
     }
 }
+
+#[test]
+fn witness_of_a_run_that_was_killed_outlives_the_runs_that_fail_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, place) = (folder.path(), folder.path().join("a"));
+    let line = |seed: u32| format!("run churn --replicates 1 --seed {seed}");
+    let [first, second] = [1, 2].map(|seed| whole(at, &line(seed)));
+    for (before, overwrite) in [(&Files::new(), ""), (&first, " --overwrite")] {
+        let again = format!("{} --out a{overwrite}", line(2));
+        // There is no room for the files of the second try.
+        killed(&place, before, &second, 3);
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec \"$0\" {again}");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_swarm-sim")]).current_dir(at);
+        assert_eq!(command.output().unwrap().status.code(), Some(1));
+        assert!(contents(&place)[".manifest.json.part"] == second["manifest.json"]);
+        // The second try is killed while it writes.
+        killed(&place, before, &second, 3);
+        write(at, "a/.manifest.json.new.part", &read(at, "a/.manifest.json.part")[..100]);
+        done(at, &again);
+        assert_same(&contents(&place), &second, &again);
+    }
+    // Halves of files that the next run does not write are known by the manifest among them.
+    write(at, "b/.other.csv.part", "x");
+    let manifest = String::from_utf8(first["manifest.json"].clone()).unwrap();
+    let other = manifest.replacen("\"metrics.csv\":", "\"other.csv\": \"\", \"metrics.csv\":", 1);
+    write(at, "b/.manifest.json.new.part", &other);
+    done(at, &format!("{} --out b", line(2)));
+    assert_same(&contents(&at.join("b")), &second, "b");
+}

@@ -31,10 +31,14 @@ pub(crate) fn stranger(folder: &Path) -> io::Result<Option<String>> {
     Ok(names.into_iter().min())
 }
 
-/// Where a file is written before it gets its name.
+/// Where a file is written before it gets its name: `.NAME.part`. A file of such a name has one too: `.NAME.new.part`.
 pub(crate) fn half_of(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".{name}.part"))
+    let of_half = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".part"));
+    file.with_file_name(match of_half {
+        Some(of) => format!(".{of}.new.part"),
+        None => format!(".{name}.part"),
+    })
 }
 
 /// The bytes of a file, if there is one.
@@ -153,20 +157,19 @@ impl Halves {
         self.0.clear();
     }
 
-    /// Gives all of them their names.
+    /// Gives all of them their names, in order.
     pub(crate) fn name_all(&mut self) -> Result<(), (PathBuf, io::Error)> {
-        self.name_while(|_| true)
+        while !self.0.is_empty() {
+            self.name_next()?;
+        }
+        Ok(())
     }
 
-    /// Gives them their names, in order, as long as `is_next` says so of the next.
-    pub(crate) fn name_while(
-        &mut self,
-        is_next: impl Fn(&Path) -> bool,
-    ) -> Result<(), (PathBuf, io::Error)> {
-        while let Some(file) = self.0.first().filter(|file| is_next(file)) {
-            std::fs::rename(half_of(file), file).map_err(|error| (file.clone(), error))?;
-            self.0.remove(0);
-        }
+    /// Gives the first of them its name, if there is one.
+    pub(crate) fn name_next(&mut self) -> Result<(), (PathBuf, io::Error)> {
+        let Some(file) = self.0.first() else { return Ok(()) };
+        std::fs::rename(half_of(file), file).map_err(|error| (file.clone(), error))?;
+        self.0.remove(0);
         Ok(())
     }
 }

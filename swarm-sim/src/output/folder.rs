@@ -7,8 +7,10 @@
 //!   without a run, is never written to.
 //! - *Results keep their manifest*: the same run again finds the same bytes and leaves the manifest as it was, though its
 //!   own would say another time.
-//! - *Killed anywhere, known again*: the manifest gets its name after all that it tells of, and stands whole beside it before the first
-//!   file gets a name. Whatever a run that was killed left is told by one of the two, and the same run again completes it.
+//! - *Killed anywhere, known again*: the manifest gets its name after all that it tells of, and stands whole as
+//!   `.manifest.json.part`, the witness, before the first file gets a name. It is written under a third name, and takes the
+//!   place of an older witness when all files are whole and nothing that only the older one tells of is left. Whatever a
+//!   run that was killed left is told by manifest or witness, and the same run again completes it, however often.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -335,33 +337,57 @@ impl Folder {
                 self.can_replace(&there, name)?;
             }
         }
-        self.remove_strays(&there, &manifest)?;
-        let mut files: Vec<(PathBuf, String)> =
-            named().map(|(name, text)| (self.path.join(name), text.clone())).collect();
+        self.remove_halves(&there)?;
+        let witness = half_of(&self.path.join(MANIFEST));
         let is_new = there.whole.as_ref().is_none_or(|there| there.files != manifest.files);
-        if is_new || self.existing == Existing::Replace {
-            files.push((self.path.join(MANIFEST), manifest.to_text()));
+        let tells = is_new || self.existing == Existing::Replace;
+        let mut files = Vec::new();
+        if tells {
+            files.push((witness.clone(), manifest.to_text()));
         }
+        files.extend(named().map(|(name, text)| (self.path.join(name), text.clone())));
         let files = files.iter().map(|(file, text)| (file.clone(), text.as_bytes()));
-        let mut halves = Halves::write(files).map_err(|(_, source)| self.failed(source))?;
+        let failed = |(_, source)| self.failed(source);
+        let mut halves = Halves::write(files).map_err(failed)?;
+        self.remove_strays(&there, &manifest)?;
+        if tells {
+            halves.name_next().map_err(failed)?;
+        }
         let named = halves
-            .name_while(|file| file.file_name().is_none_or(|name| name != MANIFEST))
-            .map_err(|(_, source)| self.failed(source))
+            .name_all()
+            .map_err(failed)
             .and_then(|()| self.remove_left(&there, &manifest, changes))
-            .and_then(|()| halves.name_all().map_err(|(_, source)| self.failed(source)));
+            .and_then(|()| {
+                if !tells {
+                    return self.remove_at(&witness);
+                }
+                let whole = self.path.join(MANIFEST);
+                std::fs::rename(&witness, whole).map_err(|source| self.failed(source))
+            });
         if named.is_err() {
-            // They tell whose the files are that have their names.
+            // The witness tells whose the files are that have their names.
             halves.leave();
         }
         named
     }
 
-    /// Removes what a run that was killed left and this one will not write: the file that tells whose it is goes with
-    /// the next manifest.
+    /// Removes the halves of runs that were killed. The manifest of one that was killed before a file got its name is
+    /// the last of its halves: it tells of the others.
+    fn remove_halves(&self, there: &Witnesses) -> Result<(), FolderError> {
+        let next = half_of(&half_of(&self.path.join(MANIFEST)));
+        let unnamed = self.read_at(&next).unwrap_or_default();
+        let unnamed = unnamed.and_then(|bytes| RunManifest::parse(&bytes).ok());
+        for name in there.half.iter().chain(&unnamed).flat_map(|of| of.files.keys()) {
+            self.remove_at(&half_of(&self.path.join(name)))?;
+        }
+        self.remove_at(&next)
+    }
+
+    /// Removes files of a run that was killed which this one will not write: the witness that tells whose they are makes
+    /// room for this one's next.
     fn remove_strays(&self, there: &Witnesses, now: &RunManifest) -> Result<(), FolderError> {
         let Some(half) = &there.half else { return Ok(()) };
         for name in half.files.keys() {
-            self.remove_at(&half_of(&self.path.join(name)))?;
             let Some(bytes) = self.read(name)? else { continue };
             let is_whole = there.whole.as_ref().is_some_and(|whole| whole.wrote(name, &bytes));
             if half.wrote(name, &bytes) && !is_whole && !now.wrote(name, &bytes) {

@@ -16,7 +16,7 @@ use parquet::schema::types::Type;
 
 use crate::output::atomic::{Locked, write_files};
 use crate::output::folder::{Existing, FolderError};
-use crate::output::manifest::{PARQUET_RECORD, ParquetRecord};
+use crate::output::manifest::{Converted, PARQUET_RECORD, ParquetRecord};
 use crate::results::csv::cells;
 use crate::results::{Results, ResultsError, Swept};
 
@@ -173,9 +173,10 @@ pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, P
         // A run that takes the place of this one takes these files away.
         let name =
             |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let named: Vec<(String, &[u8])> =
-            written.iter().map(|(file, bytes)| (name(file), bytes.as_slice())).collect();
-        let record = ParquetRecord::of(named.iter().map(|(name, bytes)| (name.as_str(), *bytes)));
+        let made = found.iter().zip(&written).map(|(table, (file, bytes))| {
+            (name(file), Converted::of(bytes, table.text.as_bytes()))
+        });
+        let record = ParquetRecord { files: made.collect() };
         let record = (folder.join(PARQUET_RECORD), record.to_text().into_bytes());
         written.insert(0, record);
     }

@@ -10,6 +10,8 @@ use std::path::Path;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 
+use swarm_sim::output::manifest::Converted;
+
 use program::{done, read, refused, write};
 
 /// A field as a CSV file has it, with a letter for its type.
@@ -127,10 +129,7 @@ fn files_made_from_tables_go_with_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let run = |seed: u32| format!("run churn --replicates 1 --seed {seed} --out run --overwrite");
-    let made = || {
-        let names = program::names(&folder.join("run")).into_iter();
-        names.filter(|name| name.contains("parquet")).collect::<Vec<_>>()
-    };
+    let made = || made(&folder.join("run"));
     done(folder, &run(1));
     done(folder, "parquet run");
     let all =
@@ -215,4 +214,61 @@ fn cells_that_no_run_writes_are_refused_with_their_line() {
     refused(folder, "parquet b", "b holds no results.json");
     write(folder, "b/t.csv", "point,value\n1,2\n");
     refused(folder, "parquet b", "b holds no table of a run or a sweep");
+}
+
+/// Names of Parquet files and their record.
+fn made(folder: &Path) -> Vec<String> {
+    program::names(folder).into_iter().filter(|name| name.contains("parquet")).collect()
+}
+
+#[test]
+fn files_of_other_tables_go_also_where_the_tables_are_new_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let line = |seed: u32| format!("run churn --replicates 1 --seed {seed} --out a --overwrite");
+    done(at, &line(2));
+    let tables = program::contents(&at.join("a"));
+    std::fs::remove_dir_all(at.join("a")).unwrap();
+    done(at, &line(1));
+    done(at, "parquet a");
+    // As a run leaves it that is killed when all of its files have their names and some are gone.
+    for (name, bytes) in tables {
+        let name = if name == "manifest.json" { ".manifest.json.part" } else { &name };
+        std::fs::write(at.join("a").join(name), bytes).unwrap();
+    }
+    std::fs::remove_file(at.join("a/metrics.parquet")).unwrap();
+    assert_eq!(made(&at.join("a")), ["parquet.json", "runs.parquet", "steps.parquet"]);
+    let steps = std::fs::read(at.join("a/steps.parquet")).unwrap();
+    write(at, "a/steps.parquet", "PAR1 of mine");
+    let before = program::contents(&at.join("a"));
+    refused(at, &line(2), "a holds a steps.parquet that no run wrote, or that was changed");
+    assert!(before == program::contents(&at.join("a")));
+    std::fs::write(at.join("a/steps.parquet"), steps).unwrap();
+    done(at, &line(2));
+    assert_eq!(made(&at.join("a")), [""; 0]);
+    // What was made from a table that is no run's stays as long as the table does.
+    write(at, "a/t.csv", "replicate,step\n1,2\n");
+    done(at, "parquet a");
+    done(at, &line(3));
+    assert_eq!(made(&at.join("a")), ["parquet.json", "t.parquet"]);
+    write(at, "a/t.csv", "replicate,step\n1,3\n");
+    done(at, &line(3));
+    assert_eq!(made(&at.join("a")), [""; 0]);
+}
+
+#[test]
+fn record_that_names_other_files_than_parquet_files_beside_it_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let line = |seed: u32| format!("run churn --replicates 1 --seed {seed} --out a --overwrite");
+    done(at, &line(1));
+    for (name, place) in [("notes", "a/notes"), ("../x.parquet", "x.parquet")] {
+        write(at, place, "mine");
+        let digest = Converted::of(b"mine", b"").digest;
+        let record = serde_json::json!({"files": {name: {"digest": digest, "table": ""}}});
+        write(at, "a/parquet.json", &record.to_string());
+        done(at, &line(2));
+        done(at, &line(1));
+        assert_eq!(read(at, place), "mine");
+    }
 }

@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::atomic::{self, Halves, half_of, stranger};
-use super::manifest::{Fault, MANIFEST, PARQUET_RECORD, ParquetRecord, RunManifest};
+use super::manifest::{
+    Converted, Fault, MANIFEST, PARQUET_RECORD, ParquetRecord, RunManifest, file_digest,
+};
 use super::{RESULTS, SCENARIO};
 use crate::explain::{Setting, explain};
 use crate::run::RunConfig;
@@ -161,9 +163,13 @@ impl Witnesses {
         self.runs().any(|manifest| manifest.wrote(name, bytes)) || self.parquet.wrote(name, bytes)
     }
 
-    /// Names of all files that were written.
+    /// Names of all files that runs wrote, or that were made from their tables.
     fn names(&self) -> impl Iterator<Item = &String> {
-        self.runs().flat_map(|manifest| manifest.files.keys()).chain(self.parquet.files.keys())
+        let is_of_run = |name: &&String| {
+            self.runs().any(|manifest| manifest.files.contains_key(&Converted::table_of(name)))
+        };
+        let made = self.parquet.files.keys().filter(is_of_run);
+        self.runs().flat_map(|manifest| manifest.files.keys()).chain(made)
     }
 }
 
@@ -320,7 +326,6 @@ impl Folder {
         if self.existing == Existing::Keep && other_digest {
             return Err(self.other_file(MANIFEST));
         }
-        let mut changes = false;
         for (name, text) in named() {
             if self.read(name)?.is_none_or(|there| there == text.as_bytes()) {
                 continue;
@@ -330,10 +335,9 @@ impl Folder {
             if self.existing == Existing::Keep {
                 return Err(self.other_file(name));
             }
-            changes = true;
         }
-        if changes {
-            for name in there.parquet.files.keys() {
+        for (name, made) in &there.parquet.files {
+            if self.is_stale(name, made, &there, &manifest)? {
                 self.can_replace(&there, name)?;
             }
         }
@@ -356,7 +360,7 @@ impl Folder {
         let named = halves
             .name_all()
             .map_err(failed)
-            .and_then(|()| self.remove_left(&there, &manifest, changes))
+            .and_then(|()| self.remove_left(&there, &manifest))
             .and_then(|()| {
                 if !tells {
                     return self.remove_at(&witness);
@@ -377,7 +381,9 @@ impl Folder {
         let next = half_of(&half_of(&self.path.join(MANIFEST)));
         let unnamed = self.read_at(&next).unwrap_or_default();
         let unnamed = unnamed.and_then(|bytes| RunManifest::parse(&bytes).ok());
-        for name in there.half.iter().chain(&unnamed).flat_map(|of| of.files.keys()) {
+        let of_runs = there.half.iter().chain(&unnamed).flat_map(|of| of.files.keys());
+        let others = there.parquet.files.keys().map(String::as_str).chain([PARQUET_RECORD]);
+        for name in of_runs.map(String::as_str).chain(others) {
             self.remove_at(&half_of(&self.path.join(name)))?;
         }
         self.remove_at(&next)
@@ -397,26 +403,53 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes what the run before this one wrote and this one did not, and, where tables changed, what was made from those:
-    /// it would pass for this one's.
-    fn remove_left(
-        &self,
-        there: &Witnesses,
-        now: &RunManifest,
-        changes: bool,
-    ) -> Result<(), FolderError> {
+    /// Removes what the run before this one wrote and this one did not, and what was made from tables that are no longer
+    /// there: it would pass for this one's. What tells of those goes last.
+    fn remove_left(&self, there: &Witnesses, now: &RunManifest) -> Result<(), FolderError> {
+        let mut stay = there.parquet.clone();
+        for (name, made) in &there.parquet.files {
+            if self.is_stale(name, made, there, now)? {
+                self.can_replace(there, name)?;
+                self.remove_at(&self.path.join(name))?;
+                stay.files.remove(name);
+            }
+        }
         for name in there.whole.iter().flat_map(|before| before.files.keys()) {
             let is_left = |bytes: Vec<u8>| there.wrote(name, &bytes);
             if !now.files.contains_key(name) && self.read(name)?.is_some_and(is_left) {
                 self.remove_at(&self.path.join(name))?;
             }
         }
-        if changes && !there.parquet.files.is_empty() {
-            for name in there.parquet.files.keys().map(String::as_str).chain([PARQUET_RECORD]) {
-                self.remove_at(&self.path.join(name))?;
-            }
+        let record = self.path.join(PARQUET_RECORD);
+        if stay == there.parquet {
+            return Ok(());
         }
-        Ok(())
+        if stay.files.is_empty() {
+            return self.remove_at(&record);
+        }
+        let text = stay.to_text();
+        let halves = Halves::write([(record, text.as_bytes())].into_iter());
+        let named = halves.and_then(|mut halves| halves.name_all());
+        named.map_err(|(_, source)| self.failed(source))
+    }
+
+    /// Whether a Parquet file is of a table that is not there, or is another, once a run is done. A table that no run
+    /// wrote stays as it is.
+    fn is_stale(
+        &self,
+        name: &str,
+        made: &Converted,
+        there: &Witnesses,
+        now: &RunManifest,
+    ) -> Result<bool, FolderError> {
+        let table = Converted::table_of(name);
+        if let Some(digest) = now.files.get(&table) {
+            return Ok(*digest != made.table);
+        }
+        let stays = |bytes: &Vec<u8>| {
+            file_digest(bytes) == made.table && there.runs().all(|run| !run.wrote(&table, bytes))
+        };
+        Ok(!self.read(&table)?.as_ref().is_some_and(stays))
     }
 
     /// A file's bytes, if there is one.

@@ -69,27 +69,47 @@ pub enum Fault {
     OtherFormat(u64),
 }
 
-/// Digests of the Parquet files in a run's folder, by name.
+/// What `parquet` made in a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ParquetRecord {
-    /// A file that was changed since it was made is known by it.
-    pub files: BTreeMap<String, String>,
+    /// The Parquet files, by name.
+    pub files: BTreeMap<String, Converted>,
+}
+
+/// A Parquet file and the table that it was made from, which has its name but for the ending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Converted {
+    /// Digest of the file: one that was changed since it was made is known by it.
+    pub digest: String,
+    /// Digest of the table: a file that was made from another one is known by it.
+    pub table: String,
+}
+
+impl Converted {
+    /// A file with these bytes, made from a table with those.
+    pub fn of(file: &[u8], table: &[u8]) -> Self {
+        Self { digest: file_digest(file), table: file_digest(table) }
+    }
+
+    /// The name of the table of a Parquet file.
+    pub fn table_of(name: &str) -> String {
+        format!("{}.csv", name.strip_suffix(".parquet").unwrap_or(name))
+    }
 }
 
 impl ParquetRecord {
-    /// Of files with these bytes.
-    pub fn of<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
-        Self { files: digests(files) }
-    }
-
-    /// Reads what was written; nothing if it is no record.
+    /// Reads what was written; nothing if it is no record, or names files that are not Parquet files beside it.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|record: &Self| are_names(&record.files))
+        let record: Self = serde_json::from_slice(bytes).ok()?;
+        let is_parquet = |name: &String| name.ends_with(".parquet") && is_name(name);
+        record.files.keys().all(is_parquet).then_some(record)
     }
 
     /// Whether a file is as it was made.
     pub fn wrote(&self, name: &str, bytes: &[u8]) -> bool {
-        is_of(&self.files, name, bytes)
+        self.files.get(name).is_some_and(|made| made.digest == file_digest(bytes))
     }
 
     /// As it stands in the file.
@@ -102,9 +122,13 @@ fn digests<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<Str
     files.map(|(name, bytes)| (name.to_owned(), file_digest(bytes))).collect()
 }
 
-/// Whether all files stand in the folder itself: what is told of files elsewhere is nobody's to remove.
+/// Whether a file of that name stands in the folder itself: what is told of files elsewhere is nobody's to remove.
+fn is_name(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|last| last == name)
+}
+
 fn are_names(files: &BTreeMap<String, String>) -> bool {
-    files.keys().all(|name| Path::new(name).file_name().is_some_and(|last| last == name.as_str()))
+    files.keys().all(|name| is_name(name))
 }
 
 fn is_of(files: &BTreeMap<String, String>, name: &str, bytes: &[u8]) -> bool {

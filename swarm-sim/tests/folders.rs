@@ -192,7 +192,7 @@ fn no_part_of_a_file_is_left_where_there_is_no_room() {
     let at = folder.path();
     let (code, error) = said(at, SHORT, "run churn --replicates 1 --out a");
     assert!(code == Some(1) && error.starts_with("swarm-sim: cannot write to a: "), "{error}");
-    assert!(names(&at.join("a")).is_empty(), "{:?}", names(&at.join("a")));
+    assert!(names(at).is_empty(), "{:?}", names(at));
     small_sweep(at);
     let (code, error) = said(at, SHORT, "sweep s.toml --out b");
     assert!(code == Some(1) && error.lines().count() == 1, "{error}");
@@ -269,4 +269,95 @@ fn values_with_commas_and_quotes_are_one_cell() {
     let table = std::fs::read_to_string(at.join("a/sweep.csv")).unwrap();
     let cell = "\"{ model = \"\"pareto\"\", shape = 1.5 }\"";
     assert!(table.contains(&format!("\n0,{cell},clients,")), "{table}");
+}
+
+#[test]
+fn folder_that_is_made_and_taken_away_again_is_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("x/y");
+    let lock = || Locked::of([at.as_path()].into_iter()).unwrap();
+    // What another waits for goes with the one that has it, and the other makes it anew.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let lock = lock();
+                    std::fs::write(at.join("mine"), "").unwrap();
+                    assert_eq!(names(&at), ["mine"]);
+                    std::fs::remove_file(at.join("mine")).unwrap();
+                    drop(lock);
+                }
+            });
+        }
+    });
+    assert!(!at.exists());
+    std::fs::create_dir_all(folder.path().join("x")).unwrap();
+    drop(lock());
+    assert!(names(&folder.path().join("x")).is_empty());
+}
+
+#[test]
+fn two_commands_into_a_folder_that_is_not_there_come_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    assert_eq!(said(at, "", "run churn --replicates 1 --out a").0, Some(0));
+    assert_eq!(said(at, "", "run churn --replicates 1 --seed 2 --out b").0, Some(0));
+    let line = |run: &str| format!("report {run} --out new/page.html --plots new/plots");
+    for run in ["a", "b"] {
+        assert_eq!(said(at, "", &line(run)).0, Some(0));
+        std::fs::rename(at.join("new"), at.join(format!("of-{run}"))).unwrap();
+    }
+    let texts = |place: &Path| {
+        let files =
+            names(&place.join("plots")).into_iter().map(|name| place.join("plots").join(name));
+        let texts = files.chain([place.join("page.html")]).map(|file| std::fs::read(file).unwrap());
+        texts.collect::<Vec<_>>()
+    };
+    for _ in 0..5 {
+        let both = std::thread::scope(|scope| {
+            let two = ["a", "b"].map(|run| scope.spawn(move || said(at, "", &line(run))));
+            two.map(|one| one.join().unwrap())
+        });
+        let mut codes = both.clone().map(|(code, _)| code);
+        codes.sort();
+        assert_eq!(codes, [Some(0), Some(2)], "{both:?}");
+        let first = if both[0].0 == Some(0) { "of-a" } else { "of-b" };
+        assert!(texts(&at.join("new")) == texts(&at.join(first)));
+        std::fs::remove_dir_all(at.join("new")).unwrap();
+    }
+    // One that is refused leaves no folder that it made.
+    std::fs::write(at.join("a/metrics.csv"), "x").unwrap();
+    for wrong in ["a", "nowhere", "a nowhere"] {
+        assert_eq!(said(at, "", &line(wrong)).0, Some(2));
+        assert_eq!(names(at), ["a", "b", "of-a", "of-b"]);
+    }
+    assert_eq!(said(at, "", "report nowhere").0, Some(2));
+    assert_eq!(names(at), ["a", "b", "of-a", "of-b"]);
+}
+
+#[test]
+fn link_under_the_name_of_a_half_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let link = |half: &str| {
+        std::fs::create_dir_all(at.join(half).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(at.join("precious"), at.join(half)).unwrap();
+    };
+    std::fs::write(at.join("precious"), "mine").unwrap();
+    small_sweep(at);
+    for name in ["metrics.csv", "results.json", "manifest.json", "manifest.json.new"] {
+        link(&format!("a/.{name}.part"));
+    }
+    for name in ["sweep.csv", "manifest.json", "runs.csv", "report.html"] {
+        link(&format!("b/.{name}.part"));
+    }
+    link("pages/.page.html.part");
+    assert_eq!(said(at, "", "run churn --replicates 1 --out a").0, Some(0));
+    assert_eq!(said(at, "", "report a --out pages/page.html").0, Some(0));
+    let (code, error) = said(at, "", "sweep s.toml --out b");
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert_eq!(std::fs::read_to_string(at.join("precious")).unwrap(), "mine");
+    for place in ["a", "b", "pages"] {
+        assert!(names(&at.join(place)).iter().all(|name| !name.ends_with(".part")), "{place}");
+    }
 }

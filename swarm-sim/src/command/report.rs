@@ -85,6 +85,10 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
     if let Some(folder) = asked.plots.as_ref().filter(holds_results) {
         return Err(ReportError::Among { folder: folder.display().to_string() }.into());
     }
+    if asked.folders.iter().any(|folder| !folder.is_dir()) {
+        // A folder that is not there is told of before the lock would make it.
+        subject(&asked.folders)?;
+    }
     let beside = asked.plots.iter().map(|folder| folder.join(PAGE)).chain([out.clone()]);
     let lock = Locked::around(beside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
     let Subject { word, count, page } = subject(&asked.folders)?;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::folder::{Existing, FolderError};
@@ -57,39 +58,101 @@ pub(crate) fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder, and keeps other writers out of it until the guard is dropped: they wait.
-pub(crate) fn locked(folder: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(folder)?;
-    let file = File::open(folder)?;
-    file.lock()?;
-    Ok(file)
+/// Writes a half. What stands under its name is taken away, so that no link is followed.
+pub(crate) fn write_half(half: &Path, bytes: &[u8]) -> io::Result<()> {
+    remove(half)?;
+    File::create_new(half)?.write_all(bytes)
 }
 
-/// Folders that no other command writes to.
-#[derive(Debug)]
+/// How often a folder may be taken away between being made and being taken: each time, a command that had it was refused.
+const TRIES: u32 = 100;
+
+/// Folders that no other command writes to until this is dropped. Those that were made for it and are empty then go.
+#[derive(Debug, Default)]
 pub struct Locked {
-    _folders: Vec<File>,
+    made: BTreeSet<PathBuf>,
+    folders: Vec<File>,
 }
 
 impl Locked {
-    /// Takes the folders in which these files stand or shall stand; waits for whoever has them. A folder that is yet to be
-    /// made holds nothing that anyone writes to.
+    /// Takes the folders in which these files stand or shall stand; waits for whoever has them.
     pub fn around<'a>(files: impl Iterator<Item = &'a Path>) -> Result<Self, FolderError> {
-        let mut places = BTreeSet::new();
-        for file in files {
-            let folder = match file.parent() {
-                Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-                Some(parent) => parent,
-                None => continue,
-            };
-            if folder.is_dir() {
-                places.insert(folder.canonicalize().map_err(|source| failed(folder, source))?);
+        let of = |file: &'a Path| match file.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Some(Path::new(".")),
+            parent => parent,
+        };
+        Self::of(files.filter_map(of))
+    }
+
+    /// Takes folders, which are made where they are not there; waits for whoever has them.
+    pub fn of<'a>(folders: impl Iterator<Item = &'a Path>) -> Result<Self, FolderError> {
+        let folders: BTreeSet<&Path> = folders.collect();
+        let mut locked = Self::default();
+        let mut tries = 0..TRIES;
+        loop {
+            match locked.take(&folders) {
+                Ok(()) => return Ok(locked),
+                Err((_, error))
+                    if error.kind() == io::ErrorKind::NotFound && tries.next().is_some() => {}
+                Err((folder, error)) => return Err(failed(&folder, error)),
             }
         }
-        // All take them in one order, so that none waits for another that waits for it.
-        let take = |place: &PathBuf| locked(place).map_err(|source| failed(place, source));
-        Ok(Self { _folders: places.iter().map(take).collect::<Result<_, _>>()? })
     }
+
+    /// Takes folders, or none of them: one that is not there any more once it is taken is not found.
+    fn take(&mut self, folders: &BTreeSet<&Path>) -> Result<(), (PathBuf, io::Error)> {
+        self.folders.clear();
+        let mut places = BTreeSet::new();
+        for folder in folders {
+            let of_folder = |error| (folder.to_path_buf(), error);
+            let is_missing = |at: &&Path| !at.as_os_str().is_empty() && !at.exists();
+            let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+            for at in missing.into_iter().rev() {
+                match std::fs::create_dir(at) {
+                    Ok(()) => {
+                        self.made.insert(at.to_owned());
+                    }
+                    // Another made it, who takes it away again.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(of_folder(error)),
+                }
+            }
+            if !std::fs::metadata(folder).map_err(of_folder)?.is_dir() {
+                return Err(of_folder(io::ErrorKind::NotADirectory.into()));
+            }
+            places.insert(folder.canonicalize().map_err(of_folder)?);
+        }
+        // All take them in one order, so that none waits for another that waits for it.
+        for place in places {
+            let file = File::open(&place).and_then(|file| file.lock().map(|()| file));
+            let found = file.and_then(|file| match is_at(&file, &place)? {
+                true => Ok(file),
+                false => Err(io::ErrorKind::NotFound.into()),
+            });
+            self.folders.push(found.map_err(|error| (place, error))?);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // A folder comes before those in it, which go first.
+        for folder in self.made.iter().rev() {
+            let is_ours = self.folders.iter().any(|own| is_at(own, folder).unwrap_or(false));
+            let free = File::open(folder).ok().filter(|at| is_ours || at.try_lock().is_ok());
+            if free.is_some() {
+                // One that is not empty stays.
+                let _ = std::fs::remove_dir(folder);
+            }
+        }
+    }
+}
+
+/// Whether a folder that was opened is the one that stands there.
+fn is_at(folder: &File, place: &Path) -> io::Result<bool> {
+    let (own, there) = (folder.metadata()?, std::fs::metadata(place)?);
+    Ok((own.dev(), own.ino()) == (there.dev(), there.ino()))
 }
 
 fn failed(file: &Path, source: io::Error) -> FolderError {
@@ -146,7 +209,7 @@ impl Halves {
         for (file, text) in files {
             let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
             halves.0.push(file.clone());
-            let written = folder.and_then(|()| std::fs::write(half_of(&file), text));
+            let written = folder.and_then(|()| write_half(&half_of(&file), text));
             written.map_err(|error| (file, error))?;
         }
         Ok(halves)

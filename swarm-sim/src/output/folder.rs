@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::atomic::{self, Halves, half_of, stranger};
+use super::atomic::{self, Halves, Locked, half_of, stranger};
 use super::manifest::{
     Converted, Fault, MANIFEST, PARQUET_RECORD, ParquetRecord, RunManifest, file_digest,
 };
@@ -316,7 +316,7 @@ impl Folder {
         made: &[(String, String)],
     ) -> Result<(), FolderError> {
         // Two runs into one folder come one after the other.
-        let _lock = atomic::locked(&self.path).map_err(|source| self.failed(source))?;
+        let _lock = Locked::of([self.path.as_path()].into_iter())?;
         let there = self.witnesses()?;
         let named = || results.iter().chain(made);
         let bytes = named().map(|(name, text)| (name.as_str(), text.as_bytes()));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Point, Shard, Sweep, SweepConfig, SweepError};
 use crate::output;
 use crate::output::SCENARIO;
-use crate::output::atomic::stranger;
+use crate::output::atomic::{half_of, stranger, write_half};
 use crate::run::RunReport;
 use crate::trace::run_digest;
 
@@ -173,9 +173,8 @@ impl SweepFolder {
     /// Writes a file that appears under its name when it is whole.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SweepError> {
         let path = self.path.join(name);
-        let short = path.file_name().unwrap_or_default().to_string_lossy();
-        let half = path.with_file_name(format!(".{short}.part"));
-        let written = std::fs::write(&half, bytes).and_then(|()| std::fs::rename(&half, &path));
+        let half = half_of(&path);
+        let written = write_half(&half, bytes).and_then(|()| std::fs::rename(&half, &path));
         if written.is_err() {
             // What there was no room for is no help to anyone.
             let _ = std::fs::remove_file(&half);

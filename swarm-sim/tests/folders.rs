@@ -361,3 +361,29 @@ fn link_under_the_name_of_a_half_is_not_followed() {
         assert!(names(&at.join(place)).iter().all(|name| !name.ends_with(".part")), "{place}");
     }
 }
+
+#[test]
+fn what_came_while_a_run_was_under_way_is_not_written_among() {
+    let folder = tempfile::tempdir().unwrap();
+    for existing in [Existing::Keep, Existing::Replace] {
+        for (name, text) in [
+            ("notes", "mine"),
+            ("results.json", "mine"),
+            (
+                "results.json",
+                r#"{"scenario": "churn", "engine": "churn", "seed": 5, "replicates": 1}"#,
+            ),
+        ] {
+            let at = folder.path().join("a");
+            let (opened, manifest) = of_a_run(&at, existing);
+            std::fs::create_dir(&at).unwrap();
+            std::fs::write(at.join(name), text).unwrap();
+            let error = opened.write(&file("r", "1"), &manifest, &[]).unwrap_err();
+            let is_other = matches!(&error, FolderError::OtherScenario { .. });
+            let is_foreign = matches!(&error, FolderError::Foreign { file, .. } if file == name);
+            assert!(if text == "mine" { is_foreign } else { is_other }, "{error}");
+            assert_eq!(names(&at), [name]);
+            std::fs::remove_dir_all(&at).unwrap();
+        }
+    }
+}

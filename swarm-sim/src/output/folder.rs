@@ -12,6 +12,8 @@
 //!   place of an older witness when all files are whole and nothing that only the older one tells of is left. Whatever a
 //!   run that was killed left is told by manifest or witness, and the same run again completes it, however often.
 
+mod error;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,8 @@ use crate::explain::{Setting, explain};
 use crate::run::RunConfig;
 use crate::scenario::Scenario;
 
+pub use error::FolderError;
+
 /// What happens to results of the same scenario that stand in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
@@ -33,112 +37,6 @@ pub enum Existing {
     Keep,
     /// They are replaced.
     Replace,
-}
-
-/// Why a run's results were not written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// The folder holds another run of the same scenario.
-    #[error("{folder} holds results of {scenario} with {with}: give another --out, or --overwrite")]
-    OtherRun {
-        /// The folder.
-        folder: String,
-        /// The scenario there.
-        scenario: String,
-        /// What they were run with.
-        with: String,
-    },
-    /// The folder holds another scenario's results.
-    #[error("{folder} holds results of another scenario, {scenario}: give another --out")]
-    OtherScenario {
-        /// The folder.
-        folder: String,
-        /// The scenario there.
-        scenario: String,
-    },
-    /// The folder holds something else's manifest.
-    #[error(
-        "{folder} holds a {MANIFEST} that no run wrote, or that is damaged: give another --out"
-    )]
-    NotOfARun {
-        /// The folder.
-        folder: String,
-    },
-    /// The folder holds what another version wrote.
-    #[error("{folder} holds results of another version of {MANIFEST}, {found}: give another --out")]
-    OtherFormat {
-        /// The folder.
-        folder: String,
-        /// The version there.
-        found: u64,
-    },
-    /// The folder holds files, and no run.
-    #[error("{folder} holds no run, but {file}: give another --out")]
-    Foreign {
-        /// The folder.
-        folder: String,
-        /// One of the files.
-        file: String,
-    },
-    /// A file that the run needs to replace was not written by a run, or not as it stands.
-    #[error(
-        "{folder} holds a {file} that no run wrote, or that was changed since: move it away, or give another --out"
-    )]
-    NotWritten {
-        /// The folder.
-        folder: String,
-        /// The file's name.
-        file: String,
-    },
-    /// The folder holds a file of a name that the run needs, with other contents.
-    #[error(
-        "{folder} holds a {file} that is not of this run, or of other settings: give another --out, or --overwrite"
-    )]
-    OtherFile {
-        /// The folder.
-        folder: String,
-        /// The file's name.
-        file: String,
-    },
-    /// A page or a plot of that name has other contents.
-    #[error("{file} has other contents: give another --out, or --overwrite")]
-    OtherPage {
-        /// The file.
-        file: String,
-    },
-    /// A file that is no page, plot or table of this program stands where one should be.
-    #[error("{file} is nothing that this command wrote: it is not replaced; give another name")]
-    OtherKind {
-        /// The file.
-        file: String,
-    },
-    /// A file stands where the folder should be.
-    #[error("{file} is a file: give a folder with --out")]
-    File {
-        /// The file.
-        file: String,
-    },
-    /// The system refused.
-    #[error("cannot write to {folder}: {source}")]
-    Write {
-        /// The folder.
-        folder: String,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-impl FolderError {
-    /// Whether the caller can correct it by naming another folder.
-    pub const fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Write { .. })
-    }
-
-    /// The kind that scripts read.
-    pub const fn kind(&self) -> &'static str {
-        if self.is_refusal() { "folder" } else { "write" }
-    }
 }
 
 /// What tells which files a run wrote.
@@ -178,6 +76,9 @@ impl Witnesses {
 pub struct Folder {
     path: PathBuf,
     existing: Existing,
+    scenario: Scenario,
+    text: String,
+    config: RunConfig,
 }
 
 impl Folder {
@@ -188,33 +89,34 @@ impl Folder {
         (scenario, text): (&Scenario, &str),
         config: &RunConfig,
     ) -> Result<Self, FolderError> {
-        let folder = Self { path: path.to_owned(), existing };
-        if path.is_file() {
+        let (path, scenario, text) = (path.to_owned(), scenario.clone(), text.to_owned());
+        let folder = Self { path, existing, scenario, text, config: *config };
+        if folder.path.is_file() {
             return Err(FolderError::File { file: folder.name() });
         }
-        let witnesses = folder.witnesses()?;
-        let foreign = |file| FolderError::Foreign { folder: folder.name(), file };
+        folder.can_take(&folder.witnesses()?)?;
+        Ok(folder)
+    }
+
+    /// Holds that the folder holds nothing but a run that may stay or be replaced.
+    fn can_take(&self, there: &Witnesses) -> Result<(), FolderError> {
+        let foreign = |file| FolderError::Foreign { folder: self.name(), file };
         let is_of = |name: &str, engine: &str| {
-            if (name, engine) == (scenario.name.as_str(), scenario.engine.name()) {
+            if (name, engine) == (self.scenario.name.as_str(), self.scenario.engine.name()) {
                 return Ok(());
             }
-            Err(FolderError::OtherScenario { folder: folder.name(), scenario: name.to_owned() })
+            Err(FolderError::OtherScenario { folder: self.name(), scenario: name.to_owned() })
         };
-        let runs = || {
-            witnesses.whole.iter().chain(witnesses.half.iter().filter(|_| witnesses.half_stands))
-        };
+        let runs = || there.whole.iter().chain(there.half.iter().filter(|_| there.half_stands));
         for manifest in runs() {
             is_of(&manifest.scenario, &manifest.engine)?;
         }
-        let Some(results) = folder.read(RESULTS)? else {
+        let Some(results) = self.read(RESULTS)? else {
             if runs().next().is_some() {
-                return Ok(folder);
+                return Ok(());
             }
-            let stranger = stranger(path).map_err(|source| folder.failed(source))?;
-            return match stranger {
-                Some(file) => Err(foreign(file)),
-                None => Ok(folder),
-            };
+            let stranger = stranger(&self.path).map_err(|source| self.failed(source))?;
+            return stranger.map_or(Ok(()), |file| Err(foreign(file)));
         };
         let found = serde_json::from_slice::<Value>(&results).unwrap_or_default();
         let (Some(name), Some(engine), Some(seed), Some(replicates)) = (
@@ -226,32 +128,27 @@ impl Folder {
             return Err(foreign(RESULTS.to_owned()));
         };
         is_of(name, engine)?;
-        let differs = if (seed, replicates) == (config.seed, config.replicates.into()) {
-            folder.differs(&found, scenario, text)?
+        let differs = if (seed, replicates) == (self.config.seed, self.config.replicates.into()) {
+            self.differs(&found)?
         } else {
             Some(format!("--seed {seed} --replicates {replicates}"))
         };
-        let Some(with) = differs else { return Ok(folder) };
-        if existing == Existing::Keep {
-            let (folder, scenario) = (folder.name(), name.to_owned());
+        let Some(with) = differs else { return Ok(()) };
+        if self.existing == Existing::Keep {
+            let (folder, scenario) = (self.name(), name.to_owned());
             return Err(FolderError::OtherRun { folder, scenario, with });
         }
-        folder.can_replace(&witnesses, RESULTS)?;
-        for name in witnesses.names() {
-            folder.can_replace(&witnesses, name)?;
+        self.can_replace(there, RESULTS)?;
+        for name in there.names() {
+            self.can_replace(there, name)?;
         }
-        Ok(folder)
+        Ok(())
     }
 
     /// What results have that another scenario of that name gave.
-    fn differs(
-        &self,
-        found: &Value,
-        scenario: &Scenario,
-        text: &str,
-    ) -> Result<Option<String>, FolderError> {
+    fn differs(&self, found: &Value) -> Result<Option<String>, FolderError> {
         let there = found["settings"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let here = explain(scenario).settings;
+        let here = explain(&self.scenario).settings;
         for Setting { key, .. } in &here {
             // A key may stand there more than once.
             let of_key = here.iter().filter(|setting| setting.key == *key);
@@ -263,7 +160,7 @@ impl Folder {
                 return Ok(Some(format!("{key} = {other}, not {value}")));
             }
         }
-        let other = self.read(SCENARIO)?.filter(|there| there != text.as_bytes());
+        let other = self.read(SCENARIO)?.filter(|there| there != self.text.as_bytes());
         Ok(other.map(|_| format!("another text in {SCENARIO}")))
     }
 
@@ -318,6 +215,8 @@ impl Folder {
         // Two runs into one folder come one after the other.
         let _lock = Locked::of([self.path.as_path()].into_iter())?;
         let there = self.witnesses()?;
+        // What came since it was opened counts as what was there.
+        self.can_take(&there)?;
         let named = || results.iter().chain(made);
         let bytes = named().map(|(name, text)| (name.as_str(), text.as_bytes()));
         let manifest = manifest.clone().beside(bytes);

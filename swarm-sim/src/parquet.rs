@@ -14,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use crate::output::atomic::{Locked, write_files};
+use crate::output::atomic::{Halves, Locked, read, remove};
 use crate::output::folder::{Existing, FolderError};
 use crate::output::manifest::{Converted, PARQUET_RECORD, ParquetRecord};
 use crate::results::csv::cells;
@@ -59,6 +59,18 @@ pub enum ParquetError {
     /// A table was changed, or nothing says what it was.
     #[error(transparent)]
     Results(#[from] ResultsError),
+    /// A file stands where one should be, and nothing tells that it was made here.
+    #[error("{file} was not made by `parquet`, or was changed since: move it away")]
+    NotMade {
+        /// The file.
+        file: String,
+    },
+    /// A file that was made here from another table.
+    #[error("{file} has other contents: --overwrite replaces it")]
+    OtherTable {
+        /// The file.
+        file: String,
+    },
     /// A file was not written.
     #[error(transparent)]
     Write(#[from] FolderError),
@@ -69,6 +81,7 @@ impl ParquetError {
     pub const fn is_refusal(&self) -> bool {
         match self {
             Self::NoTable { .. } | Self::Invalid { .. } => true,
+            Self::NotMade { .. } | Self::OtherTable { .. } => true,
             Self::Results(error) => error.is_refusal(),
             Self::Write(error) => error.is_refusal(),
             _ => false,
@@ -139,15 +152,14 @@ fn kinds(columns: &[String]) -> Option<Vec<Kind>> {
     Some(columns.iter().enumerate().map(kind).collect())
 }
 
-/// Writes a Parquet file beside each table of a folder, and gives their names. What another run wrote is replaced only
-/// where that was asked for.
+/// Writes a Parquet file beside each table of a folder, and gives their names. One that was made here from another table
+/// is replaced only where that was asked for, and any other file never.
 pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, ParquetError> {
-    let unread = |source| ParquetError::Read { file: folder.display().to_string(), source };
-    let entries = std::fs::read_dir(folder).map_err(unread)?;
-    let lock = Locked::around([folder.join(PARQUET_RECORD)].iter().map(PathBuf::as_path))?;
+    let entries = std::fs::read_dir(folder).map_err(|source| unread(folder, source))?;
+    let _lock = Locked::of([folder].into_iter())?;
     let mut tables = Vec::new();
     for entry in entries {
-        let path = entry.map_err(unread)?.path();
+        let path = entry.map_err(|source| unread(folder, source))?.path();
         if path.extension().is_some_and(|ending| ending == "csv") {
             tables.push(path);
         }
@@ -155,8 +167,7 @@ pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, P
     tables.sort();
     let mut found = Vec::new();
     for file in tables {
-        let bytes = std::fs::read(&file)
-            .map_err(|source| ParquetError::Read { file: file.display().to_string(), source })?;
+        let bytes = std::fs::read(&file).map_err(|source| unread(&file, source))?;
         found.extend(Source::of(file, bytes));
     }
     if found.is_empty() {
@@ -164,24 +175,84 @@ pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, P
     }
     // A table that was changed is called so, whatever it holds.
     checked(folder)?;
-    let mut written = Vec::new();
+    let mut files = Vec::new();
     for table in &found {
-        written.push((table.file.with_extension("parquet"), table.converted()?));
+        files.push((table.file.with_extension("parquet"), table.converted()?));
     }
-    let files = written.iter().map(|(file, _)| file.clone()).collect();
-    if !Swept::is_in(folder) {
-        // A run that takes the place of this one takes these files away.
-        let name =
-            |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let made = found.iter().zip(&written).map(|(table, (file, bytes))| {
-            (name(file), Converted::of(bytes, table.text.as_bytes()))
-        });
-        let record = ParquetRecord { files: made.collect() };
-        let record = (folder.join(PARQUET_RECORD), record.to_text().into_bytes());
-        written.insert(0, record);
+    let before = record(folder)?;
+    let replaced = replaced(&files, &before, existing)?;
+    let mut now = ParquetRecord::default();
+    for (table, (file, bytes)) in found.iter().zip(&files) {
+        now.files.insert(name(file), Converted::of(bytes, table.text.as_bytes()));
     }
-    write_files(&written, existing, &lock)?;
-    Ok(files)
+    // What was made from tables that are gone is told as long as it is there.
+    for (name, made) in &before.files {
+        if !now.files.contains_key(name) && is_made(&before, &folder.join(name))? {
+            now.files.insert(name.clone(), made.clone());
+        }
+    }
+    let text = now.to_text();
+    let record = (folder.join(PARQUET_RECORD), text.as_bytes());
+    let all = files.iter().map(|(file, bytes)| (file.clone(), bytes.as_slice()));
+    let mut halves = Halves::write([record].into_iter().chain(all)).map_err(unwritten)?;
+    // Whatever stands there is told by the record, also where this ends halfway: what it will not tell goes first.
+    for file in replaced {
+        if !is_made(&before, file)? {
+            return Err(ParquetError::NotMade { file: file.display().to_string() });
+        }
+        remove(file).map_err(|source| unwritten((file.clone(), source)))?;
+    }
+    halves.name_all().map_err(unwritten)?;
+    Ok(files.into_iter().map(|(file, _)| file).collect())
+}
+
+/// What the folder tells of Parquet files that were made in it.
+fn record(folder: &Path) -> Result<ParquetRecord, ParquetError> {
+    let file = folder.join(PARQUET_RECORD);
+    let Some(bytes) = read(&file).map_err(|source| unread(&file, source))? else {
+        return Ok(ParquetRecord::default());
+    };
+    let not_made = || ParquetError::NotMade { file: file.display().to_string() };
+    ParquetRecord::parse(&bytes).ok_or_else(not_made)
+}
+
+/// The files that have other contents now, each of which was made here.
+fn replaced<'a>(
+    files: &'a [(PathBuf, Vec<u8>)],
+    before: &ParquetRecord,
+    existing: Existing,
+) -> Result<Vec<&'a PathBuf>, ParquetError> {
+    let mut replaced = Vec::new();
+    for (file, bytes) in files {
+        let there = read(file).map_err(|source| unread(file, source))?;
+        let Some(there) = there.filter(|there| there != bytes) else { continue };
+        if !before.wrote(&name(file), &there) {
+            return Err(ParquetError::NotMade { file: file.display().to_string() });
+        }
+        if existing == Existing::Keep {
+            return Err(ParquetError::OtherTable { file: file.display().to_string() });
+        }
+        replaced.push(file);
+    }
+    Ok(replaced)
+}
+
+/// Whether a file is there as it was made.
+fn is_made(record: &ParquetRecord, file: &Path) -> Result<bool, ParquetError> {
+    let there = read(file).map_err(|source| unread(file, source))?;
+    Ok(there.is_some_and(|bytes| record.wrote(&name(file), &bytes)))
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn unread(file: &Path, source: io::Error) -> ParquetError {
+    ParquetError::Read { file: file.display().to_string(), source }
+}
+
+fn unwritten((file, source): (PathBuf, io::Error)) -> ParquetError {
+    FolderError::Write { folder: file.display().to_string(), source }.into()
 }
 
 /// Holds the tables against what says how they were written. A shard has no page to read, but is checked alike.

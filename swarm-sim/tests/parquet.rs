@@ -107,12 +107,15 @@ fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
     done(folder, "parquet run");
     std::fs::write(folder.join("run/steps.parquet"), "mine").unwrap();
     std::fs::remove_file(folder.join("run/metrics.parquet")).unwrap();
-    refused(folder, "parquet run", "steps.parquet has other contents");
-    assert!(!folder.join("run/metrics.parquet").exists());
-    refused(folder, "parquet run --overwrite", "steps.parquet is nothing that this command wrote");
-    std::fs::write(folder.join("run/steps.parquet"), "PAR1 of another run").unwrap();
-    refused(folder, "parquet run", "steps.parquet has other contents");
-    done(folder, "parquet run --overwrite");
+    for text in ["mine", "PAR1 of another run", ""] {
+        write(folder, "run/steps.parquet", text);
+        for line in ["parquet run", "parquet run --overwrite"] {
+            refused(folder, line, "run/steps.parquet was not made by `parquet`, or was changed");
+            assert!(!folder.join("run/metrics.parquet").exists());
+        }
+    }
+    std::fs::remove_file(folder.join("run/steps.parquet")).unwrap();
+    done(folder, "parquet run");
     let metrics = std::fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
     write(folder, "run/metrics.csv", &metrics.replacen(",none,", ",x,none,", 1));
     refused(folder, "parquet run --overwrite", "metrics.csv was changed since it was written");
@@ -270,5 +273,37 @@ fn record_that_names_other_files_than_parquet_files_beside_it_is_none() {
         done(at, &line(2));
         done(at, &line(1));
         assert_eq!(read(at, place), "mine");
+    }
+}
+
+#[test]
+fn only_files_that_were_made_here_are_replaced_and_only_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    done(at, "run churn --replicates 1 --out a");
+    write(at, "small.toml", SMALL);
+    done(at, "sweep small.toml --out b");
+    for place in ["a", "b"] {
+        let table = format!("{place}/t.csv");
+        write(at, &table, "metric,value\nm,1\n");
+        done(at, &format!("parquet {place}"));
+        write(at, &table, "metric,value\nm,2\n");
+        let part = format!("{place}/t.parquet has other contents: --overwrite replaces it");
+        refused(at, &format!("parquet {place}"), &part);
+        done(at, &format!("parquet {place} --overwrite"));
+        types(&at.join(place), "t");
+        // Nothing tells of it any more, and the same again is no other.
+        std::fs::remove_file(at.join(place).join("parquet.json")).unwrap();
+        done(at, &format!("parquet {place}"));
+        std::fs::remove_file(at.join(place).join("parquet.json")).unwrap();
+        write(at, &table, "metric,value\nm,3\n");
+        let part = format!("{place}/t.parquet was not made by `parquet`");
+        let before = program::contents(&at.join(place));
+        refused(at, &format!("parquet {place} --overwrite"), &part);
+        write(at, &format!("{place}/parquet.json"), "{}");
+        let part = format!("{place}/parquet.json was not made by `parquet`");
+        refused(at, &format!("parquet {place} --overwrite"), &part);
+        std::fs::remove_file(at.join(place).join("parquet.json")).unwrap();
+        assert!(before == program::contents(&at.join(place)));
     }
 }

@@ -33,7 +33,8 @@ pub(crate) struct ReportArgs {
     /// A folder for every drawing as NAME.svg, and for the numbers that it shows as NAME.csv. None are written unless set.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
-    /// Replace pages and plots with other contents; no other file is ever replaced.
+    /// Replace pages and plots with other contents: pages and drawings that name this program near their beginning,
+    /// tables with the same first line, and empty files, also where they were changed since. No other file is replaced.
     #[arg(long)]
     overwrite: bool,
     /// Print JSON.

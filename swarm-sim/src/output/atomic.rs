@@ -11,9 +11,6 @@ use super::folder::{Existing, FolderError};
 /// Text that stands near the beginning of every page and drawing of this program.
 pub(crate) const MADE: &str = "swarm-sim";
 
-/// The first bytes of a Parquet file.
-const PARQUET: &[u8] = b"PAR1";
-
 /// The first name in a folder, by order, that no run or sweep that was killed left there; nothing where there is none, or
 /// no folder.
 pub(crate) fn stranger(folder: &Path) -> io::Result<Option<String>> {
@@ -159,8 +156,8 @@ fn failed(file: &Path, source: io::Error) -> FolderError {
     FolderError::Write { folder: file.display().to_string(), source }
 }
 
-/// Whether a file is of the kind of what shall replace it: a page or drawing of this program, a table of the same columns,
-/// or a Parquet file.
+/// Whether a file is of the kind of what shall replace it: a page or drawing with the name of this program near its
+/// beginning, a table of the same columns, or an empty file.
 fn is_of_kind(there: &[u8], new: &[u8]) -> bool {
     let starts = |bytes: &[u8]| bytes.get(..bytes.len().min(512)).unwrap_or_default().to_vec();
     let is_made = |bytes: &[u8]| starts(bytes).windows(MADE.len()).any(|w| w == MADE.as_bytes());
@@ -168,7 +165,6 @@ fn is_of_kind(there: &[u8], new: &[u8]) -> bool {
     match (there.first(), new.first()) {
         (None, _) => true,
         (Some(b'<'), Some(b'<')) => is_made(there),
-        _ if new.starts_with(PARQUET) => there.starts_with(PARQUET),
         _ => first_line(there) == first_line(new),
     }
 }

@@ -19,6 +19,7 @@ use crate::output::folder::{Existing, FolderError};
 use crate::output::manifest::{Converted, PARQUET_RECORD, ParquetRecord};
 use crate::results::csv::cells;
 use crate::results::{Results, ResultsError, Swept};
+use crate::sweep::SweepError;
 
 /// Why tables were not written.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,12 @@ pub enum ParquetError {
     /// A table was changed, or nothing says what it was.
     #[error(transparent)]
     Results(#[from] ResultsError),
+    /// The sweep in the folder is not as it was written.
+    #[error("{what}")]
+    Swept {
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// A file stands where one should be, and nothing tells that it was made here.
     #[error("{file} was not made by `parquet`, or was changed since: move it away")]
     NotMade {
@@ -81,7 +88,7 @@ impl ParquetError {
     pub const fn is_refusal(&self) -> bool {
         match self {
             Self::NoTable { .. } | Self::Invalid { .. } => true,
-            Self::NotMade { .. } | Self::OtherTable { .. } => true,
+            Self::Swept { .. } | Self::NotMade { .. } | Self::OtherTable { .. } => true,
             Self::Results(error) => error.is_refusal(),
             Self::Write(error) => error.is_refusal(),
             _ => false,
@@ -264,8 +271,24 @@ fn checked(folder: &Path) -> Result<(), ParquetError> {
     };
     match read {
         Err(ResultsError::Shard { .. }) | Ok(()) => Ok(()),
+        Err(ResultsError::Sweep(error)) => Err(of_sweep(error)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Says what is wrong with a sweep to who has no other folder to give.
+fn of_sweep(error: SweepError) -> ParquetError {
+    let what = match error {
+        SweepError::Folder { folder, what } => format!("{folder} {what}"),
+        SweepError::Damaged { path } => format!(
+            "{path} is damaged, was changed, or is of another sweep: delete it, and the command that swept does that point again"
+        ),
+        SweepError::Changed { file, expected } => format!(
+            "{file} was changed since it was written: expected {expected}; put the file back, or sweep again into another folder"
+        ),
+        error => return ResultsError::from(error).into(),
+    };
+    ParquetError::Swept { what }
 }
 
 /// A table of the simulator.

@@ -72,7 +72,7 @@ pub enum ResultsError {
     },
     /// Another version wrote it.
     #[error(
-        "{folder} holds results of another version of {MANIFEST}, {found}: run the scenario again with another --out"
+        "{folder} holds results of another version of {MANIFEST}, {found}: run the scenario again into another folder"
     )]
     OtherFormat {
         /// The folder.
@@ -82,7 +82,7 @@ pub enum ResultsError {
     },
     /// A file is not as it was written.
     #[error(
-        "{file} was changed since it was written: expected {expected}; put the file back, or run the scenario again with another --out"
+        "{file} was changed since it was written: expected {expected}; put the file back, or run the scenario again into another folder"
     )]
     Changed {
         /// The file.

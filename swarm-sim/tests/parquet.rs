@@ -307,3 +307,59 @@ fn only_files_that_were_made_here_are_replaced_and_only_where_asked() {
         assert!(before == program::contents(&at.join(place)));
     }
 }
+
+#[test]
+fn table_that_came_is_made_beside_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    done(at, "run churn --replicates 1 --out a");
+    done(at, "parquet a");
+    let before = program::contents(&at.join("a"));
+    write(at, "a/t.csv", "metric,value\nm,1\n");
+    done(at, "parquet a");
+    let mut after = program::contents(&at.join("a"));
+    assert!(read(at, "a/parquet.json").contains("\"t.parquet\""));
+    after.retain(|name, _| !["t.csv", "t.parquet", "parquet.json"].contains(&name.as_str()));
+    assert!(before.iter().all(|(name, bytes)| name == "parquet.json" || after[name] == *bytes));
+    // Of a table that went the record tells as long as the file is there.
+    std::fs::remove_file(at.join("a/t.csv")).unwrap();
+    done(at, "parquet a");
+    assert!(read(at, "a/parquet.json").contains("\"t.parquet\""));
+    std::fs::remove_file(at.join("a/t.parquet")).unwrap();
+    done(at, "parquet a");
+    assert!(before == program::contents(&at.join("a")));
+}
+
+#[test]
+fn sentences_name_no_option_that_there_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    done(at, "run churn --replicates 1 --out a");
+    write(at, "small.toml", SMALL);
+    done(at, "sweep small.toml --out b");
+    for (name, part) in [
+        ("a/metrics.csv", "a/metrics.csv was changed"),
+        ("a/manifest.json", "a holds a manifest.json that no run wrote"),
+        ("a/parquet.json", "a/parquet.json was not made"),
+        ("a/runs.parquet", "a/runs.parquet was not made"),
+        ("b/sweep.csv", "b/sweep.csv is not as this version writes it"),
+        ("b/scenario.toml", "b/scenario.toml was changed"),
+        ("b/points/00001.json", "b/points/00001.json is damaged"),
+        ("b/manifest.json", "b holds a manifest.json that no sweep wrote"),
+    ] {
+        let before = std::fs::read(at.join(name)).ok();
+        write(at, name, "point,metric,value\n");
+        let place = name.split('/').next().unwrap();
+        for line in [format!("parquet {place}"), format!("parquet {place} --overwrite")] {
+            let error = refused(at, &line, part);
+            assert!(!error.contains("--out"), "{error}");
+        }
+        match before {
+            Some(bytes) => std::fs::write(at.join(name), bytes).unwrap(),
+            None => std::fs::remove_file(at.join(name)).unwrap(),
+        }
+    }
+    std::fs::remove_file(at.join("b/points/00001.json")).unwrap();
+    let error = refused(at, "parquet b", "b lost its points/00001.json");
+    assert!(!error.contains("--out"), "{error}");
+}

@@ -15,7 +15,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::output::atomic::read as read_file;
-use crate::output::manifest::{Fault, MANIFEST, RunManifest};
+use crate::output::manifest::{Fault, MANIFEST, RunManifest, plain};
 use crate::output::{PAGE, RESULTS};
 use crate::stats::Interval;
 use crate::sweep::SweepError;
@@ -40,7 +40,10 @@ pub enum ResultsError {
         file: String,
     },
     /// There is a part of a sweep in it.
-    #[error("{folder} has shard {shard} of a sweep: put the shards together with `merge` first")]
+    #[error(
+        "{folder} has shard {} of a sweep: put the shards together with `merge` first",
+        plain(.shard)
+    )]
     Shard {
         /// The folder.
         folder: String,
@@ -51,7 +54,7 @@ pub enum ResultsError {
     #[error(transparent)]
     Sweep(#[from] SweepError),
     /// A file is not as `run` writes it.
-    #[error("{file} is not as this version writes it: {what}; run the scenario again")]
+    #[error("{file} is not as this version writes it: {}; run the scenario again", plain(.what))]
     Invalid {
         /// The file.
         file: String,
@@ -82,7 +85,8 @@ pub enum ResultsError {
     },
     /// A file is not as it was written.
     #[error(
-        "{file} was changed since it was written: expected {expected}; put the file back, or run the scenario again into another folder"
+        "{file} was changed since it was written: expected {}; put the file back, or run the scenario again into another folder",
+        plain(.expected)
     )]
     Changed {
         /// The file.

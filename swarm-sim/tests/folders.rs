@@ -387,3 +387,50 @@ fn what_came_while_a_run_was_under_way_is_not_written_among() {
         }
     }
 }
+
+#[test]
+fn what_a_file_says_reaches_a_terminal_as_text_and_what_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    assert_eq!(said(at, "", "run churn --replicates 1 --out a").0, Some(0));
+    small_sweep(at);
+    assert_eq!(said(at, "", "sweep s.toml --shard 1/2 --out b").0, Some(0));
+    let hostile = "\\u001b[31m\\nx\\u0007";
+    let (run, sweep) = ("run churn --replicates 1 --out a", "sweep s.toml --shard 1/2 --out b");
+    for (file, from, to, line, part) in [
+        ("a/results.json", "\"churn\"", "\"H\"", run, "another scenario, "),
+        ("a/manifest.json", "\"churn\"", "\"H\"", run, "another scenario, "),
+        ("a/results.json", "\"value\": \"", "\"value\": \"H", run, "results of churn with "),
+        ("a/manifest.json", "\"results.json\": \"", "\"results.json\": \"H", "report a", "digest "),
+        ("b/manifest.json", "\"scenario\": \"", "\"scenario\": \"H", sweep, "another scenario: "),
+        ("b/manifest.json", "\"1/2\"", "\"H\"", sweep, "another shard: "),
+        ("b/manifest.json", "\"1/2\"", "\"H\"", "merge b --out c", "found "),
+        (
+            "b/manifest.json",
+            "\"scenario_digest\": \"",
+            "\"scenario_digest\": \"H",
+            "merge b --out c",
+            "digest ",
+        ),
+    ] {
+        let whole = std::fs::read_to_string(at.join(file)).unwrap();
+        assert!(whole.contains(from), "{from}: {whole}");
+        let text = whole.replace(from, &to.replace('H', hostile));
+        std::fs::write(at.join(file), text).unwrap();
+        let (code, error) = said(at, "", line);
+        assert!(code == Some(2) && error.contains(part), "{line}: {error:?}");
+        assert!(error.contains('\u{fffd}') && error.ends_with('\n'), "{line}: {error:?}");
+        assert!(!error.trim_end().contains(char::is_control), "{line}: {error:?}");
+        std::fs::write(at.join(file), whole).unwrap();
+    }
+    for name in ["manifest.json", "metrics.csv", "scenario.toml"] {
+        let file = at.join("a").join(name);
+        std::fs::rename(&file, at.join("kept")).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        let (code, error) = said(at, "", run);
+        let start = format!("swarm-sim: cannot read a/{name}: ");
+        assert!(code == Some(1) && error.starts_with(&start), "{error}");
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::rename(at.join("kept"), &file).unwrap();
+    }
+}

@@ -147,6 +147,14 @@ fn manifest_that_names_files_elsewhere_is_no_runs() {
     refused(at, "run churn --replicates 1 --seed 2 --overwrite --out a", sentence);
     refused(at, "report a --overwrite", sentence);
     assert!(at.join("precious").exists());
+    // Nor is one that names what can be no file, or what a terminal would not take as text.
+    for name in ["a\\u0000b", "a\\u001b[31mb", &"n".repeat(250), ""] {
+        let with = format!("\"{name}\": \"{digest}\", \"metrics.csv\": ");
+        write(at, "a/manifest.json", &manifest.replacen("\"metrics.csv\": ", &with, 1));
+        for line in ["report a", "compare a a", "run churn --replicates 1 --out a"] {
+            refused(at, line, sentence);
+        }
+    }
 }
 
 #[test]

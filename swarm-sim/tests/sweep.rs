@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use enjambre_protocol::crypto;
+use enjambre_protocol::id::Digest;
 use serde_json::Value;
 
 use program::{built_in, command, contents, done, read, refused, small, write};
@@ -285,4 +287,35 @@ fn axis_named_as_a_column_has_a_column_of_its_own() {
     let manifest: Value = serde_json::from_str(&read(at, "a/manifest.json")).unwrap();
     assert_eq!(manifest["axes"][0], "samples");
     done(at, "report a");
+}
+
+#[test]
+fn point_of_another_run_is_named_and_not_replaced_by_a_merge() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    file(at, GRID);
+    for shard in [1, 2] {
+        done(at, &format!("sweep s.toml --shard {shard}/2 --out s{shard}"));
+    }
+    done(at, "merge s1 s2 --out all");
+    let manifest: Value = serde_json::from_str(&read(at, "all/manifest.json")).unwrap();
+    let mut point: Value = serde_json::from_str(&read(at, "all/points/00004.json")).unwrap();
+    let events = point["events"].as_u64().unwrap() + 1;
+    point["events"] = events.into();
+    let (seed, replicates) = (&manifest["seed"], &manifest["replicates"]);
+    let numbers = [4, events, seed.as_u64().unwrap(), replicates.as_u64().unwrap()];
+    let words = ["swarm_sim", "scenario_digest"].map(|key| manifest[key].clone());
+    let words = serde_json::to_vec(&(&words[0], &words[1], &point["values"], &point["rows"]));
+    let digest: Digest = serde_json::from_value(point["digest"].clone()).unwrap();
+    let parts: [&[u8]; 3] =
+        [&numbers.map(u64::to_le_bytes).concat(), digest.as_bytes(), &words.unwrap()];
+    let contents_of = crypto::digest("enjambre/simulation-sweep-point/1", &parts);
+    point["contents"] = contents_of.to_string().into();
+    write(at, "all/points/00004.json", &point.to_string());
+    // One that is gone is not written either.
+    std::fs::remove_file(at.join("all/points/00000.json")).unwrap();
+    let before = contents(&at.join("all"));
+    let part = "all holds a points/00004.json that differs from the shards': give another --out";
+    refused(at, "merge s1 s2 --out all", part);
+    assert!(before == contents(&at.join("all")));
 }

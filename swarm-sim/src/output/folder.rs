@@ -357,7 +357,11 @@ impl Folder {
     }
 
     fn read_at(&self, file: &Path) -> Result<Option<Vec<u8>>, FolderError> {
-        atomic::read(file).map_err(|source| self.failed(source))
+        atomic::read(file).map_err(|source| match source.kind() {
+            // The folder can be none.
+            io::ErrorKind::NotADirectory => self.failed(source),
+            _ => FolderError::Read { file: file.display().to_string(), source },
+        })
     }
 
     fn remove_at(&self, file: &Path) -> Result<(), FolderError> {

@@ -122,9 +122,19 @@ fn digests<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<Str
     files.map(|(name, bytes)| (name.to_owned(), file_digest(bytes))).collect()
 }
 
-/// Whether a file of that name stands in the folder itself: what is told of files elsewhere is nobody's to remove.
+/// Bytes of a file's name at most, so that the name of its half is one too: systems take 255 bytes, and `.NAME.part` has
+/// six more.
+const NAME_MAX: usize = 249;
+
+/// Whether a file of that name can stand in the folder itself: what is told of files elsewhere is nobody's to remove.
 fn is_name(name: &str) -> bool {
-    Path::new(name).file_name().is_some_and(|last| last == name)
+    let is_last = Path::new(name).file_name().is_some_and(|last| last == name);
+    is_last && name.len() <= NAME_MAX && !name.contains(char::is_control)
+}
+
+/// Text that a terminal takes as text, whatever a file says.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn are_names(files: &BTreeMap<String, String>) -> bool {

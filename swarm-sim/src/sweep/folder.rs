@@ -18,6 +18,7 @@ use super::{Point, Shard, Sweep, SweepConfig, SweepError};
 use crate::output;
 use crate::output::SCENARIO;
 use crate::output::atomic::{half_of, stranger, write_half};
+use crate::output::manifest::plain;
 use crate::run::RunReport;
 use crate::trace::run_digest;
 
@@ -91,7 +92,7 @@ impl Manifest {
             ("format", &self.format.to_string(), &other.format.to_string()),
         ];
         let differs = pairs.into_iter().find(|(_, a, b)| a != b);
-        differs.map(|(what, a, b)| format!("another {what}: {a}, not {b}"))
+        differs.map(|(what, a, b)| format!("another {what}: {}, not {}", plain(a), plain(b)))
     }
 }
 
@@ -243,7 +244,7 @@ impl SweepFolder {
                 return Err(self.refused(format!("is of {difference}")));
             }
             if there.shard != manifest.shard {
-                let (a, b) = (there.shard, manifest.shard);
+                let (a, b) = (plain(&there.shard), manifest.shard);
                 return Err(self.refused(format!("is of another shard: {a}, not {b}")));
             }
             return self.make_points();
@@ -267,7 +268,8 @@ impl SweepFolder {
         self.write(MANIFEST, (text + "\n").as_bytes())
     }
 
-    fn name_of(point: u32) -> String {
+    /// The name of a point's file.
+    pub(super) fn name_of(point: u32) -> String {
         format!("{POINTS}/{point:05}.json")
     }
 
@@ -348,11 +350,12 @@ impl SweepFolder {
         let text = text.ok_or_else(|| unfinished("has no scenario.toml"))?;
         let text_digest = scenario_digest(&text);
         if text_digest != manifest.scenario_digest {
-            let expected = format!("the text with digest {}", manifest.scenario_digest);
+            let expected = format!("the text with digest {}", plain(&manifest.scenario_digest));
             return Err(self.changed(SCENARIO, expected));
         }
         let sweep = Sweep::parse(&self.path.join(SCENARIO).display().to_string(), &text)?;
-        let shard = Shard::parse(&manifest.shard).map_err(|what| SweepError::Merge { what })?;
+        let shard = Shard::parse(&manifest.shard)
+            .map_err(|what| SweepError::Merge { what: plain(&what) })?;
         let done = self.points(&sweep, shard, &manifest)?;
         let threads = NonZeroUsize::MIN;
         let Manifest { seed, replicates, .. } = manifest;

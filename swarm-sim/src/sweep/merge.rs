@@ -56,11 +56,20 @@ pub fn merge(shards: &[SweepFolder], into: &SweepFolder) -> Result<Manifest, Swe
     }
     let _lock = into.locked()?;
     into.begin(sweep, &config)?;
+    // One that stands there is held against what it was and what the shards have, and never replaced.
+    let mut left = Vec::new();
     for (point, done) in sweep.points.iter().zip(&all) {
-        // One that stands there is held against what it was, and never replaced.
-        if into.done(point, manifest)?.is_none_or(|there| there != *done) {
-            into.put(done)?;
+        match into.done(point, manifest)? {
+            Some(there) if there == *done => {}
+            Some(_) => {
+                let name = SweepFolder::name_of(point.number);
+                return Err(into.refused(format!("holds a {name} that differs from the shards'")));
+            }
+            None => left.push(done),
         }
+    }
+    for done in left {
+        into.put(done)?;
     }
     into.complete(sweep, &config)
 }

@@ -2,14 +2,18 @@
 
 use std::io;
 
-use super::MANIFEST;
+use crate::output::manifest::{MANIFEST, plain};
 
 /// Why a run's results were not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
     /// The folder holds another run of the same scenario.
-    #[error("{folder} holds results of {scenario} with {with}: give another --out, or --overwrite")]
+    #[error(
+        "{folder} holds results of {} with {}: give another --out, or --overwrite",
+        plain(.scenario),
+        plain(.with)
+    )]
     OtherRun {
         /// The folder.
         folder: String,
@@ -19,7 +23,10 @@ pub enum FolderError {
         with: String,
     },
     /// The folder holds another scenario's results.
-    #[error("{folder} holds results of another scenario, {scenario}: give another --out")]
+    #[error(
+        "{folder} holds results of another scenario, {}: give another --out",
+        plain(.scenario)
+    )]
     OtherScenario {
         /// The folder.
         folder: String,
@@ -43,7 +50,7 @@ pub enum FolderError {
         found: u64,
     },
     /// The folder holds files, and no run.
-    #[error("{folder} holds no run, but {file}: give another --out")]
+    #[error("{folder} holds no run, but {}: give another --out", plain(.file))]
     Foreign {
         /// The folder.
         folder: String,
@@ -88,7 +95,15 @@ pub enum FolderError {
         /// The file.
         file: String,
     },
-    /// The system refused.
+    /// The system refused to read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system refused to write.
     #[error("cannot write to {folder}: {source}")]
     Write {
         /// The folder.
@@ -101,11 +116,15 @@ pub enum FolderError {
 impl FolderError {
     /// Whether the caller can correct it by naming another folder.
     pub const fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Write { .. })
+        !matches!(self, Self::Read { .. } | Self::Write { .. })
     }
 
     /// The kind that scripts read.
     pub const fn kind(&self) -> &'static str {
-        if self.is_refusal() { "folder" } else { "write" }
+        match self {
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            _ => "folder",
+        }
     }
 }

@@ -1,12 +1,19 @@
 //! Runs that were killed while their files got their names: the same run completes them, and nobody else's files are lost.
+//!
+//! Some of these folders are put together as a run that is killed leaves them. The others are what SIGKILL leaves: a
+//! library that the linker loads before all others kills the program before it renames or removes the n-th file of its
+//! folder, when that is made and still empty, or when half of it is written. What was written is not lost with the process: this is about the
+//! order of what is done, not about what a disk keeps when the power goes.
 #![allow(clippy::unwrap_used)]
 
 mod program;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use program::{contents, done, read, refused, write};
+use program::{command, contents, done, read, refused, write};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -187,7 +194,7 @@ fn witness_of_a_run_that_was_killed_outlives_the_runs_that_fail_after_it() {
         // There is no room for the files of the second try.
         killed(&place, before, &second, 3);
         let script = format!("trap '' XFSZ; ulimit -f 1; exec \"$0\" {again}");
-        let mut command = std::process::Command::new("sh");
+        let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_swarm-sim")]).current_dir(at);
         assert_eq!(command.output().unwrap().status.code(), Some(1));
         assert!(contents(&place)[".manifest.json.part"] == second["manifest.json"]);
@@ -204,4 +211,225 @@ fn witness_of_a_run_that_was_killed_outlives_the_runs_that_fail_after_it() {
     write(at, "b/.manifest.json.new.part", &other);
     done(at, &format!("{} --out b", line(2)));
     assert_same(&contents(&at.join("b")), &second, "b");
+}
+
+/// Kills the process that loads it at the step of number `KILL_AT` within the folder `KILL_IN`.
+const KILLER: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int inside(const char *path) {
+    const char *folder = getenv("KILL_IN");
+    size_t length = folder ? strlen(folder) : 0;
+    return length && !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
+}
+
+static int is_last(void) {
+    static long steps;
+    const char *at = getenv("KILL_AT");
+    return at && __sync_add_and_fetch(&steps, 1) == atol(at);
+}
+
+static void end(void) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+}
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+int rename(const char *from, const char *to) {
+    if ((inside(from) || inside(to)) && is_last()) end();
+    return NEXT(rename)(from, to);
+}
+
+int unlink(const char *path) {
+    if (inside(path) && !access(path, F_OK) && is_last()) end();
+    return NEXT(unlink)(path);
+}
+
+int rmdir(const char *path) {
+    if (inside(path) && is_last()) end();
+    return NEXT(rmdir)(path);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    if (inside(path) && is_last()) end();
+    return NEXT(mkdir)(path, mode);
+}
+
+static char ours[1024];
+
+static int opened(int file, const char *path, int flags) {
+    if (file >= 0 && file < 1024) ours[file] = inside(path) && (flags & O_ACCMODE) != O_RDONLY;
+    return file;
+}
+
+#define OPEN(name)                                                                   \
+    int name(const char *path, int flags, ...) {                                     \
+        va_list rest;                                                                \
+        va_start(rest, flags);                                                       \
+        mode_t mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;                    \
+        va_end(rest);                                                                \
+        int file = opened(NEXT(name)(path, flags, mode), path, flags);               \
+        if (inside(path) && (flags & O_ACCMODE) != O_RDONLY && is_last()) end();     \
+        return file;                                                                 \
+    }
+
+OPEN(open)
+OPEN(open64)
+
+ssize_t write(int file, const void *bytes, size_t count) {
+    if (file >= 0 && file < 1024 && ours[file] && is_last()) {
+        NEXT(write)(file, bytes, count / 2);
+        end();
+    }
+    return NEXT(write)(file, bytes, count);
+}
+"#;
+
+/// A run of a few milliseconds.
+const SOON: &str = r#"
+version = 1
+engine = "paths"
+name = "small"
+about = "a run that ends at once"
+replicates = 1
+span = "2 d"
+network = { nodes = 100 }
+adversary = { owns = "nodes", share = "10 %" }
+clients = { count = 2, contacts = 1, every = "1 d" }
+paths = { selection = "sampler" }
+"#;
+
+/// Of the steps of a second try into an empty folder, one in so many is the last: another one after each step of the first. A
+/// half is opened and written, so that each is cut off in the second try after every step of the first.
+const STRIDE: usize = 2;
+
+/// The same over other files, where there are more steps.
+const WIDE_STRIDE: usize = 11;
+
+/// The library, built in a folder that has the scenario too; nothing where there is no compiler for it.
+fn killer(at: &Path) -> Option<PathBuf> {
+    write(at, "s.toml", SOON);
+    let (source, library) = (write(at, "killer.c", KILLER), at.join("killer.so"));
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([&source, "-ldl"]);
+    match cc.output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("skipped: there is no cc to build the library that kills");
+            None
+        }
+        output => {
+            let output = output.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Some(library)
+        }
+    }
+}
+
+/// Makes a folder hold these files and no others.
+fn put(at: &Path, files: &Files) {
+    let _ = std::fs::remove_dir_all(at);
+    for (name, bytes) in files {
+        std::fs::create_dir_all(at).unwrap();
+        std::fs::write(at.join(name), bytes).unwrap();
+    }
+}
+
+/// A folder's files, without the lines that tell when a run was.
+fn timeless(files: &Files) -> Files {
+    let is_time = |line: &&[u8]| {
+        let line = String::from_utf8_lossy(line);
+        ["\"started\"", "\"seconds\""].iter().any(|key| line.contains(key))
+    };
+    let kept = |(name, bytes): (&String, &Vec<u8>)| {
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !is_time(line));
+        (name.clone(), lines.collect::<Vec<_>>().join(&b'\n'))
+    };
+    let (manifests, others): (Files, Files) =
+        files.clone().into_iter().partition(|(name, _)| name.contains("manifest.json"));
+    manifests.iter().map(kept).chain(others).collect()
+}
+
+/// Runs a line into the folder `a`, which holds `before`, until its step of this number; gives what it leaves, and nothing
+/// where it ends before.
+fn killed_at(at: &Path, killer: &Path, before: &Files, line: &str, step: usize) -> Option<Files> {
+    put(&at.join("a"), before);
+    let mut command = command(at, line);
+    command.env("LD_PRELOAD", killer).env("KILL_IN", "a").env("KILL_AT", step.to_string());
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    let is_killed = status.signal() == Some(9);
+    assert!(is_killed || status.code() == Some(0), "{line}, step {step}: {status}");
+    let left = || if at.join("a").is_dir() { contents(&at.join("a")) } else { Files::new() };
+    is_killed.then(left)
+}
+
+/// Kills a line at each of its steps, and once more at steps of the second try; after each the same line must end
+/// with what it gives undisturbed.
+fn kill_everywhere(at: &Path, killer: &Path, before: &Files, line: &str, stride: usize) {
+    put(&at.join("a"), before);
+    done(at, line);
+    let expected = contents(&at.join("a"));
+    let mut seen = BTreeSet::new();
+    let mut ends = |left: &Files, what: &str| {
+        if seen.insert(timeless(left)) {
+            put(&at.join("a"), left);
+            done(at, line);
+            assert_same(&contents(&at.join("a")), &expected, what);
+        }
+    };
+    let mut steps = 0;
+    while let Some(once) = killed_at(at, killer, before, line, steps + 1) {
+        steps += 1;
+        ends(&once, &format!("{line}: killed at step {steps}"));
+        let mut again = 1 + steps % stride;
+        while let Some(twice) = killed_at(at, killer, &once, line, again) {
+            ends(&twice, &format!("{line}: killed at step {steps}, then at step {again}"));
+            again += stride;
+        }
+    }
+    assert_same(&contents(&at.join("a")), &expected, "not killed");
+    // Each file that comes is made, written and named.
+    let is_new = |(name, bytes): &(&String, &Vec<u8>)| before.get(*name) != Some(*bytes);
+    assert!(steps >= 3 * expected.iter().filter(is_new).count(), "{steps} steps");
+}
+
+#[test]
+fn run_that_is_killed_at_any_step_once_or_twice_is_completed_by_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let Some(killer) = killer(at) else { return };
+    kill_everywhere(at, &killer, &Files::new(), "run s.toml --seed 2 --out a", STRIDE);
+}
+
+#[test]
+fn overwriting_that_is_killed_at_any_step_once_or_twice_is_completed_by_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let Some(killer) = killer(at) else { return };
+    let before = whole(at, "run s.toml --seed 1");
+    kill_everywhere(at, &killer, &before, "run s.toml --seed 2 --out a --overwrite", WIDE_STRIDE);
+}
+
+#[test]
+#[cfg(feature = "parquet")]
+fn parquet_files_of_a_run_that_is_killed_at_any_step_are_completed_or_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let Some(killer) = killer(at) else { return };
+    let mut before = whole(at, "run s.toml --seed 1");
+    before.insert("t.csv".to_owned(), b"replicate,step\n1,2\n".to_vec());
+    kill_everywhere(at, &killer, &before, "parquet a", WIDE_STRIDE);
+    let mut before = contents(&at.join("a"));
+    kill_everywhere(at, &killer, &before, "run s.toml --seed 2 --out a --overwrite", WIDE_STRIDE);
+    assert!(program::names(&at.join("a")).contains(&"t.parquet".to_owned()));
+    before.insert("t.csv".to_owned(), b"replicate,step\n1,3\n".to_vec());
+    kill_everywhere(at, &killer, &before, "parquet a --overwrite", WIDE_STRIDE);
 }

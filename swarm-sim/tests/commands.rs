@@ -204,15 +204,7 @@ fn manifest_of_something_else_is_not_overwritten() {
     assert!(before == (names("a"), std::fs::read(at.join("a/manifest.json")).unwrap()));
     // A run's manifest of another run, in a folder that lost its results.
     assert_eq!(said(at, "run s.toml --replicates 1 --out b").0, Some(0));
-    for name in [
-        "results.json",
-        "metrics.csv",
-        "clients.csv",
-        "curves.csv",
-        "report.html",
-        "runs.csv",
-        "scenario.toml",
-    ] {
+    for name in contents(&at.join("b")).into_keys().filter(|name| name != "manifest.json") {
         std::fs::remove_file(at.join("b").join(name)).unwrap();
     }
     let (code, _, error) = said(at, "run s.toml --replicates 1 --seed 2 --out b");

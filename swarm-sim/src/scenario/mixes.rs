@@ -14,9 +14,6 @@ use super::value::{Count, Delay, Period, Positive};
 /// Arrivals of a replicate at most, warm-up included: few enough that a mistyped number ends.
 const ARRIVALS_MAX: f64 = 1e8;
 
-/// Arrivals that are weighed in a replicate at most: some minutes.
-const WEIGHED_MAX: f64 = 1e10;
-
 /// Arrivals per mean delay at most: the work for one message grows with them.
 const RHO: (f64, f64) = (0.001, 1_000.0);
 
@@ -222,15 +219,6 @@ pub(super) fn mixes(file: &MixesFile) -> Result<Mixes, Fault> {
     if span / gap > ARRIVALS_MAX || span > SPAN_MAX {
         let what = "expected at most 100 million arrivals and a hundred years, warm-up included";
         return Err(Fault::new(blamed, what));
-    }
-    if let Mix::Poisson { mean_delay, hops, view } = mix {
-        // What is weighed for a message: all that are remembered, or that are inside.
-        let memory = if view == View::Departure { f64::from(memory(hops)) } else { 1.0 };
-        let weighed = f64::from(messages) * memory * nanos(mean_delay) / gap;
-        if weighed > WEIGHED_MAX {
-            let what = "expected messages x arrivals in a mean delay x what is remembered (40 + 6 hops mean delays, for view = \"departure\") to be at most 10 thousand million";
-            return Err(Fault::new(file.messages.span(), what));
-        }
     }
     Ok(Mixes { mix, arrivals, messages, warm_up })
 }

@@ -80,11 +80,11 @@ fn figure(metric: &Metric) -> String {
         None => absent(metric.ci_low).to_owned(),
     };
     if let Some(low) = metric.ci_low {
-        let high = metric.ci_high.map_or_else(|| "not reached".to_owned(), number);
+        let high = metric.ci_high.map_or_else(|| NO_END.to_owned(), number);
         let _ = write!(text, "  [{}, {high}] over {}s", number(low), metric.independent.name());
     }
     if let Some(low) = metric.replicates_low {
-        let high = metric.replicates_high.map_or_else(|| "not reached".to_owned(), number);
+        let high = metric.replicates_high.map_or_else(|| NO_END.to_owned(), number);
         let _ = write!(text, ", [{}, {high}] over replicates", number(low));
     }
     if let Some(expected) = metric.expected {
@@ -92,6 +92,9 @@ fn figure(metric: &Metric) -> String {
     }
     text
 }
+
+/// What stands for an upper end that what was watched does not give.
+const NO_END: &str = "no upper end";
 
 /// What is said in place of a value, by the interval's lower end.
 pub(crate) const fn absent(low: Option<f64>) -> &'static str {

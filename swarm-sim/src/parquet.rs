@@ -162,7 +162,10 @@ fn kinds(columns: &[String]) -> Option<Vec<Kind>> {
 /// Writes a Parquet file beside each table of a folder, and gives their names. One that was made here from another table
 /// is replaced only where that was asked for, and any other file never.
 pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, ParquetError> {
-    let entries = std::fs::read_dir(folder).map_err(|source| unread(folder, source))?;
+    let entries = std::fs::read_dir(folder).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ParquetError::NoTable { folder: folder.display().to_string() },
+        _ => unread(folder, source),
+    })?;
     let _lock = Locked::of([folder].into_iter())?;
     let mut tables = Vec::new();
     for entry in entries {

@@ -102,6 +102,8 @@ fn nothing_else_is_read_and_no_other_file_is_replaced_unasked() {
     std::fs::create_dir(folder.join("empty")).unwrap();
     std::fs::write(folder.join("empty/other.csv"), "a,b\n1,2\n").unwrap();
     refused(folder, "parquet empty", "holds no table of a run or a sweep");
+    refused(folder, "parquet nowhere", "nowhere holds no table of a run or a sweep");
+    assert!(!folder.join("nowhere").exists());
     done(folder, "run churn --replicates 1 --out run");
     done(folder, "parquet run");
     done(folder, "parquet run");

@@ -245,3 +245,45 @@ fn replicates_of_histories_that_just_end_are_taken() {
     ];
     edge("swarm-size", &marked, ("= 2498", "= 2499"), "replicates", why);
 }
+
+#[test]
+fn documents_failures_and_the_path_machine_count_as_requests_do() {
+    let paths = |network: &str, clients: &str, more: &str, replicates: u32| {
+        let text = format!(
+            r#"
+            version = 1
+            engine = "paths"
+            name = "work"
+            about = "clients and nodes that come and go"
+            replicates = {replicates}
+            span = "3650 d"
+            adversary = {{ owns = "nodes", share = "10 %" }}
+            network = {{ {network} }}
+            clients = {{ contacts = 1, {clients} }}
+            {more}"#
+        );
+        Scenario::parse("x.toml", &text).map(drop).map_err(|error| error.to_string())
+    };
+    // 8760 documents of 10 000 nodes, at 21 microseconds each: 108 replicates end in two days.
+    let churn = |replicates| {
+        let more = "paths = { selection = \"sampler\" }\nchurn = { life = \"365 d\", document = \"10 h\" }";
+        paths("nodes = 10000", "count = 1, every = \"3650 d\"", more, replicates)
+    };
+    assert_eq!(churn(108), Ok(()));
+    let error = churn(109).unwrap_err();
+    assert!(error.contains("replicates: expected at most 108 with these settings"), "{error}");
+    // 5 256 requests of each of 190 000 clients, by the machine as many draws as 350 by the sampler.
+    let by = |selection: &str, replicates| {
+        let more = format!("paths = {{ selection = \"{selection}\" }}");
+        paths("nodes = 300", "count = 190000, every = \"1000 min\"", &more, replicates)
+    };
+    assert_eq!((by("sampler", 10_000), by("machine", 28)), (Ok(()), Ok(())));
+    assert!(by("machine", 29).unwrap_err().contains("expected at most 28 with these settings"));
+    // Nodes that fail each millisecond of ten years.
+    let failures = [("up = \"2 h\"", "up = \"1 ms\""), ("down = \"3 min\"", "down = \"1 ms\"")];
+    let text = BUILT_IN.iter().find(|b| b.name == "onion").unwrap().text;
+    assert!(failures.iter().all(|(from, _)| text.contains(from)), "{text}");
+    let seldom = [&failures[..], &[("every = \"2 min\"", "every = \"3650 d\"")]].concat();
+    assert!(read("onion", &seldom).unwrap_err().contains("nodes x requests x every / (up + down)"));
+    assert!(read("onion", &failures).is_ok());
+}

@@ -108,12 +108,22 @@ fn impossible_parameters_exit_2_and_list_what_is_allowed() {
 #[test]
 fn what_floating_point_cannot_hold_is_refused_and_what_it_can_is_estimated() {
     let rare = "fail_rate=1e-9 repair_rate=1e6 repair=serial";
-    for line in ["size=23 time=1e15", "size=23 time=1e200", "size=24 time=1e290"] {
-        let (code, found) = said(&format!("analytic loss-within {line} {rare}"));
+    for line in [
+        &format!("size=23 time=1e15 {rare}"),
+        &format!("size=23 time=1e200 {rare}"),
+        &format!("size=24 time=1e290 {rare}"),
+        "size=5 fail_rate=1e-3 repair_rate=1e62 time=1e200",
+    ] {
+        let (code, found) = said(&format!("analytic loss-within {line}"));
         assert!(code == Some(2) && found.to_string().contains("beyond floating point"), "{line}");
     }
-    // Zero is right where it is nearest.
-    assert_eq!(values("loss-within size=200 fail_rate=0.001 repair_rate=1 time=1"), [0.0]);
+    // What is below all numbers with their digits is zero.
+    for line in [
+        "size=200 fail_rate=0.001 repair_rate=1 time=1",
+        "size=2 fail_rate=1e-160 repair_rate=1 time=100",
+    ] {
+        assert_eq!(values(&format!("loss-within {line}")), [0.0]);
+    }
     let exact = values(&format!("loss-within size=15 time=1e200 {rare}"))[0];
     let mean = values(&format!("mttdl size=15 {rare}"))[0];
     assert!((exact / -(-1e200 / mean).exp_m1() - 1.0).abs() < 1e-9, "{exact} {mean}");

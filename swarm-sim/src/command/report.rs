@@ -90,7 +90,11 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
         // A folder that is not there is told of before the lock would make it.
         subject(&asked.folders)?;
     }
-    let beside = asked.plots.iter().map(|folder| folder.join(PAGE)).chain([out.clone()]);
+    // Nor does a run write to what is read. A folder that is not there is named once it is read.
+    let read = asked.folders.iter().filter(|folder| folder.is_dir());
+    let read: Vec<PathBuf> = read.map(|folder| folder.join(PAGE)).collect();
+    let beside =
+        asked.plots.iter().map(|folder| folder.join(PAGE)).chain([out.clone()]).chain(read);
     let lock = Locked::around(beside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
     let Subject { word, count, page } = subject(&asked.folders)?;
     let mut files = match &asked.plots {

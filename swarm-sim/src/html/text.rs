@@ -63,8 +63,10 @@ impl Cell {
 
     /// Two ends, of which both or the upper one may not exist.
     pub(super) fn ends(low: Option<f64>, high: Option<f64>) -> Self {
-        let high = high.map_or_else(|| "beyond what was watched".to_owned(), number);
-        let both = low.map(|low| format!("{} to {high}", number(low)));
+        let both = low.map(|low| match high {
+            Some(high) => format!("{} to {}", number(low), number(high)),
+            None => format!("{} without an upper end", number(low)),
+        });
         Self::Number(both.unwrap_or_default())
     }
 }

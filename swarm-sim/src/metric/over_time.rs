@@ -148,6 +148,9 @@ impl Times {
         let value = survival::median(&self.pooled);
         let clients = self.all.len() as u64;
         let (low, high) = survival::median_ends(&self.pooled, |step| step.band);
+        // It lies beyond what was watched with all of its interval.
+        let watched = known_until(&self.all, &self.pooled);
+        let low = low.or_else(|| (value.is_none() && watched > 0.0).then_some(watched));
         let (replicates_low, replicates_high) =
             survival::median_ends(&self.pooled, |step| step.over_groups);
         Metric {

@@ -4,8 +4,8 @@
 //! most costs are within a factor of 2 of what was measured, and the bound leaves room.
 
 use super::error::{Fault, line_of};
-use super::{Churn, Disclosure, Engine, Kind, Maps, Mix, Mixes, Rules, Scenario, Share, View};
-use super::{Steps, memory};
+use super::{Churn, Disclosure, Engine, Kind, Maps, Mix, Mixes, Onion, Paths, Rules, Scenario};
+use super::{Selection, Share, Steps, View, memory};
 
 /// Draws of a run at most: two days at 50 million a second.
 const DRAWS_MAX: f64 = 1e13;
@@ -15,6 +15,21 @@ const DRAW: f64 = 20.0;
 
 /// A request of the onion engine, which encrypts and peels: 20 microseconds.
 const ONION_REQUEST: f64 = 20_000.0;
+
+/// A node that fails or comes back in the onion engine: 0.7 microseconds.
+const FAILURE: f64 = 700.0;
+
+/// A request by the path machine: 4 microseconds with 300 nodes, 200 and more with 10 000.
+const MACHINE: f64 = 1_000.0;
+
+/// The same for each node.
+const MACHINE_NODE: f64 = 20.0;
+
+/// A node in a document of the paths engine: 22 microseconds in one of 10 000.
+const LISTED: f64 = 1_000.0;
+
+/// The same for each node that is there as well.
+const LISTED_NODE: f64 = 2.0;
 
 /// A marked node in a sample of the swarms engine: 3 to 4 ns.
 const MARK: f64 = 4.0;
@@ -101,14 +116,12 @@ fn time(engine: &Engine) -> (f64, &'static str) {
             (cost.of(churn), "documents x nodes, more with many nodes and many that come and go")
         }
         Engine::Onion(onion) => {
-            let clients = &onion.clients;
-            let requests = f64::from(clients.count) * f64::from(clients.requests);
-            (requests * ONION_REQUEST, "clients x requests x 1000")
+            (sent(onion), "clients x requests x 1000, and nodes x requests x every / (up + down)")
         }
-        Engine::Paths(paths) => {
-            let requests = (paths.span / paths.every.max(1)) as f64;
-            (requests * f64::from(paths.clients) * DRAW, "span / every x clients")
-        }
+        Engine::Paths(paths) => (
+            asked(paths),
+            "span / every x clients, more by the path machine, and span / churn.document x nodes",
+        ),
         Engine::Swarms(swarms) => {
             let made = if let Maps::Grown(churn) = &swarms.maps { grown(churn) } else { 0.0 };
             // A sample of each of both events draws as many nodes as are marked.
@@ -128,6 +141,29 @@ fn time(engine: &Engine) -> (f64, &'static str) {
             "arrivals x hops, warm-up included, and messages x arrivals that are weighed for each",
         ),
     }
+}
+
+/// Requests, and nodes that fail and come back meanwhile.
+fn sent(onion: &Onion) -> f64 {
+    let clients = &onion.clients;
+    let (requests, nodes) = (f64::from(clients.requests), f64::from(onion.network.nodes));
+    let failures = onion.failures.as_ref().map_or(0.0, |failures| {
+        requests * clients.every.as_secs_f64() / (failures.up + failures.down).as_secs_f64()
+    });
+    f64::from(clients.count) * requests * ONION_REQUEST + 2.0 * nodes * failures * FAILURE
+}
+
+/// Requests, and documents between them while nodes come and go.
+fn asked(paths: &Paths) -> f64 {
+    let nodes = f64::from(paths.network.nodes);
+    let request = match paths.selection {
+        Selection::Machine => MACHINE + MACHINE_NODE * nodes,
+        Selection::Sampler(_) | Selection::Deployed { .. } => DRAW,
+    };
+    let times = |each: u64| (paths.span / each.max(1)) as f64;
+    let documents = paths.churn.as_ref().map_or(0.0, |churn| times(churn.document));
+    let listed = documents * nodes * (LISTED + LISTED_NODE * nodes);
+    times(paths.every) * f64::from(paths.clients) * request + listed
 }
 
 /// Nanoseconds of a document for each node.

@@ -118,11 +118,12 @@ impl Between {
         same.iter().for_each(|(_, group)| self.at_risk[*group] -= 1.0);
     }
 
-    /// Nothing for one group.
+    /// Nothing for one group, or for several of which none differs.
     fn variance(&self) -> Option<f64> {
         let groups = self.influence.len() as f64;
         let squares: f64 = self.influence.iter().map(|influence| influence * influence).sum();
-        (groups > 1.0).then(|| groups / (groups - 1.0) * squares)
+        // Groups that agree to the last tell nothing of how far they may differ.
+        (groups > 1.0 && squares > 1e-18).then(|| groups / (groups - 1.0) * squares)
     }
 }
 
@@ -131,10 +132,12 @@ pub fn at(steps: &[Step], time: f64) -> Option<&Step> {
     steps.get(steps.partition_point(|step| step.time <= time).checked_sub(1)?)
 }
 
+/// One half, beside which a product of shares may be by what rounding makes of it.
+const HALF: f64 = 0.5 + 1e-12;
+
 /// The time by which half of the observations have had their event; `None` where it was not reached.
 pub fn median(steps: &[Step]) -> Option<f64> {
-    // A product of shares may be beside one half by what rounding makes of it.
-    steps.iter().find(|step| step.survival <= 0.5 + 1e-12).map(|step| step.time)
+    steps.iter().find(|step| step.survival <= HALF).map(|step| step.time)
 }
 
 /// The ends of the 95 % interval of [`median`], where a band reaches one half (Brookmeyer and Crowley, 1982). Each is `None` where
@@ -144,7 +147,7 @@ pub fn median_ends(
     band: impl Fn(&Step) -> Option<Interval>,
 ) -> (Option<f64>, Option<f64>) {
     let first = |end: &dyn Fn(Interval) -> f64| {
-        let reached = |step: &&Step| band(step).is_some_and(|band| end(band) <= 0.5);
+        let reached = |step: &&Step| band(step).is_some_and(|band| end(band) <= HALF);
         steps.iter().find(reached).map(|step| step.time)
     };
     (first(&|band| band.low), first(&|band| band.high))

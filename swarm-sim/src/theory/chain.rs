@@ -71,7 +71,10 @@ impl Copies {
         let all_live = &matrix[(states - 1) * states..];
         let (lost, one_left) = (all_live[0].min(1.0), all_live[1]);
         let is_sure = 1.0 - lost < 1e-9;
-        (squarings == 0 || one_left >= FAINT || is_sure).then_some(lost)
+        // What comes from one copy in the short step has to be a number as well.
+        let comes = one_left * self.down(1) / fastest;
+        let is_right = comes >= FAINT || (squarings == 0 && lost >= f64::MIN_POSITIVE);
+        (is_right || is_sure).then_some(lost)
     }
 
     fn short_step(&self, step: f64, fastest: f64, states: usize) -> Vec<f64> {

@@ -166,6 +166,10 @@ pub fn write_beside(folder: &Path, existing: Existing) -> Result<Vec<PathBuf>, P
         io::ErrorKind::NotFound => ParquetError::NoTable { folder: folder.display().to_string() },
         _ => unread(folder, source),
     })?;
+    if Swept::is_in(folder) {
+        // One that is under way is not waited for.
+        checked(folder)?;
+    }
     let _lock = Locked::of([folder].into_iter())?;
     let mut tables = Vec::new();
     for entry in entries {

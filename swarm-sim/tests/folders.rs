@@ -434,3 +434,32 @@ fn what_a_file_says_reaches_a_terminal_as_text_and_what_cannot_be_read_is_named(
         std::fs::rename(at.join("kept"), &file).unwrap();
     }
 }
+
+#[test]
+fn sweep_that_is_under_way_is_told_of_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_sweep(at);
+    assert_eq!(said(at, "", "sweep s.toml --out a").0, Some(0));
+    let manifest = at.join("a/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let (before, digest) = text.split_once("\"digest\": ").unwrap();
+    let (_, after) = digest.split_once('\n').unwrap();
+    std::fs::write(&manifest, format!("{before}\"digest\": null\n{after}")).unwrap();
+    // As long as it goes on, a sweep has its folder.
+    let lock = std::fs::File::open(at.join("a")).unwrap();
+    lock.lock().unwrap();
+    let mut lines = vec!["report a", "report a --out page.html"];
+    if cfg!(feature = "parquet") {
+        lines.push("parquet a");
+    }
+    for line in lines {
+        // Whoever waits is ended with code 124.
+        let script = format!("timeout 60 \"$0\" {line}; exit $?; ");
+        let (code, error) = said(at, &script, line);
+        assert!(
+            code == Some(2) && error.contains("a is of a sweep that was stopped"),
+            "{line}: {code:?} {error}"
+        );
+    }
+}

@@ -86,8 +86,8 @@ pub(crate) fn report(asked: ReportArgs) -> Result<String, CommandError> {
     if let Some(folder) = asked.plots.as_ref().filter(holds_results) {
         return Err(ReportError::Among { folder: folder.display().to_string() }.into());
     }
-    if asked.folders.iter().any(|folder| !folder.is_dir()) {
-        // A folder that is not there is told of before the lock would make it.
+    if asked.folders.iter().any(|folder| !folder.is_dir() || Swept::is_in(folder)) {
+        // A folder that is not there is told of before the lock would make it, and a sweep that is under way is not waited for.
         subject(&asked.folders)?;
     }
     // Nor does a run write to what is read. A folder that is not there is named once it is read.

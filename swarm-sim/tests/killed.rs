@@ -315,23 +315,16 @@ const STRIDE: usize = 2;
 /// The same over other files, where there are more steps.
 const WIDE_STRIDE: usize = 11;
 
-/// The library, built in a folder that has the scenario too; nothing where there is no compiler for it.
-fn killer(at: &Path) -> Option<PathBuf> {
+/// The library, built in a folder that has the scenario too.
+fn killer(at: &Path) -> PathBuf {
     write(at, "s.toml", SOON);
     let (source, library) = (write(at, "killer.c", KILLER), at.join("killer.so"));
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([&source, "-ldl"]);
-    match cc.output() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: there is no cc to build the library that kills");
-            None
-        }
-        output => {
-            let output = output.unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            Some(library)
-        }
-    }
+    // Rust links by it too.
+    let output = cc.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    library
 }
 
 /// Makes a folder hold these files and no others.
@@ -405,7 +398,7 @@ fn kill_everywhere(at: &Path, killer: &Path, before: &Files, line: &str, stride:
 fn run_that_is_killed_at_any_step_once_or_twice_is_completed_by_the_same_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let Some(killer) = killer(at) else { return };
+    let killer = killer(at);
     kill_everywhere(at, &killer, &Files::new(), "run s.toml --seed 2 --out a", STRIDE);
 }
 
@@ -413,7 +406,7 @@ fn run_that_is_killed_at_any_step_once_or_twice_is_completed_by_the_same_run() {
 fn overwriting_that_is_killed_at_any_step_once_or_twice_is_completed_by_the_same_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let Some(killer) = killer(at) else { return };
+    let killer = killer(at);
     let before = whole(at, "run s.toml --seed 1");
     kill_everywhere(at, &killer, &before, "run s.toml --seed 2 --out a --overwrite", WIDE_STRIDE);
 }
@@ -423,7 +416,7 @@ fn overwriting_that_is_killed_at_any_step_once_or_twice_is_completed_by_the_same
 fn parquet_files_of_a_run_that_is_killed_at_any_step_are_completed_or_go() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let Some(killer) = killer(at) else { return };
+    let killer = killer(at);
     let mut before = whole(at, "run s.toml --seed 1");
     before.insert("t.csv".to_owned(), b"replicate,step\n1,2\n".to_vec());
     kill_everywhere(at, &killer, &before, "parquet a", WIDE_STRIDE);

@@ -148,9 +148,9 @@ pub struct Figure {
     pub samples: u64,
     /// What theory says.
     pub expected: Option<f64>,
-    /// Lower end of the interval over replicates, for a share.
+    /// Lower end of the interval over replicates, for a share or a median over clients.
     pub replicates_low: Option<f64>,
-    /// Upper end of it.
+    /// Upper end of it; like [`Self::ci_high`], nothing where what was watched gives none.
     pub replicates_high: Option<f64>,
     /// What each replicate found, in their order; empty where that does not exist.
     #[serde(default)]
@@ -161,28 +161,31 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The wider 95 % interval with the fields that it stands in: the one over replicates also counts what trials have in
-    /// common, and the figure's own is not deceived by a few replicates that happen to agree. Nothing where one ends beyond
-    /// what was watched.
+    /// The wider 95 % interval with the fields that it stands in; see [`widest`].
     pub fn widest(&self) -> Option<(Interval, &'static str)> {
-        let is_open = |low: Option<f64>, high: Option<f64>| low.is_some() && high.is_none();
-        if is_open(self.ci_low, self.ci_high) || is_open(self.replicates_low, self.replicates_high)
-        {
-            return None;
-        }
-        let over = self.replicates_low.zip(self.replicates_high);
-        let own = self.ci_low.zip(self.ci_high);
-        let wider = match (over, own) {
-            (Some((low, high)), Some((own_low, own_high))) => high - low >= own_high - own_low,
-            (over, _) => over.is_some(),
-        };
-        let found = if wider {
-            over.map(|ends| (ends, "replicates_low, replicates_high"))
-        } else {
-            own.map(|ends| (ends, "ci_low, ci_high"))
-        };
-        found.map(|((low, high), fields)| (Interval { low, high }, fields))
+        let own = ((self.ci_low, self.ci_high), "ci_low, ci_high");
+        let over = ((self.replicates_low, self.replicates_high), "replicates_low, replicates_high");
+        widest([over, own])
     }
+}
+
+/// Ends of an interval, of which both or the upper one may not exist.
+type Ends = (Option<f64>, Option<f64>);
+
+/// The wider of the intervals over replicates and of a figure's own, the first one if they are alike: the one over replicates
+/// also counts what trials have in common, and the figure's own is not deceived by a few replicates that happen to agree. Nothing
+/// where one has no upper end.
+fn widest<T>(intervals: [(Ends, T); 2]) -> Option<(Interval, T)> {
+    let mut widest: Option<(Interval, T)> = None;
+    for ((low, high), of) in intervals {
+        let Some(low) = low else { continue };
+        let interval = Interval { low, high: high? };
+        let width = |interval: Interval| interval.high - interval.low;
+        if widest.as_ref().is_none_or(|(there, _)| width(interval) > width(*there)) {
+            widest = Some((interval, of));
+        }
+    }
+    widest
 }
 
 #[derive(Debug, Deserialize)]

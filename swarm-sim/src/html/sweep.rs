@@ -132,13 +132,13 @@ type Drawn<'a> = (Line, Vec<&'a SweptRow>);
 fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout) {
     page.push_str(
         "<h2>Figures</h2>\n<p>A filled mark is the estimate at a point, the bar through it the 95 % interval, a level stroke \
-         across it what theory expects. Marks without a bar are counts or extremes, or have too few replicates. Marks of different lines \
+         across it what theory expects. Marks without a bar are counts or extremes, have too few replicates, or an interval without an upper end. Marks of different lines \
          stand a little beside each other, so that bars do not cover each other. Lines between marks guide the eye only. Bars of \
          shares end at 0 and 1.</p>\n",
     );
     // What has no interval comes last: counts, which settings make what they are.
     let mut figures: Vec<&SweptFigure> = sweep.figures.iter().collect();
-    let is_known = |row: &SweptRow| row.own().is_some() || row.over_replicates().is_some();
+    let is_known = |row: &SweptRow| row.ci_low.is_some() || row.replicates_low.is_some();
     figures.sort_by_key(|figure| !figure.rows.iter().any(is_known));
     for figure in figures {
         heading(page, &figure.name, &figure.unit, about(sweep.engine, &figure.name));
@@ -162,7 +162,7 @@ fn figures(page: &mut String, plots: &mut Plots, sweep: &Swept, layout: &Layout)
         let _ = writeln!(
             page,
             "<figcaption>Source: {TABLE}, rows with metric {name}: columns value, {}, expected and those of the swept keys.</figcaption>",
-            if figure.rows.iter().any(|row| row.over_replicates().is_some()) {
+            if figure.rows.iter().any(|row| row.replicates_low.is_some()) {
                 "replicates_low and replicates_high (else ci_low and ci_high)"
             } else {
                 "ci_low and ci_high"

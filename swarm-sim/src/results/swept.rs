@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::csv::{cells, number};
-use super::{ResultsError, Setting, cannot_read, changed, invalid};
+use super::{ResultsError, Setting, cannot_read, changed, invalid, widest};
 use crate::explain::explain;
 use crate::output::{METRIC_COLUMNS, RUNS};
 use crate::stats::Interval;
@@ -68,27 +68,10 @@ pub struct SweptRow {
 }
 
 impl SweptRow {
-    /// The interval in `ci_low` and `ci_high`, where it has both.
-    pub fn own(&self) -> Option<Interval> {
-        self.ci_low.zip(self.ci_high).map(|(low, high)| Interval { low, high })
-    }
-
-    /// The interval in `replicates_low` and `replicates_high`, where it has both.
-    pub fn over_replicates(&self) -> Option<Interval> {
-        self.replicates_low.zip(self.replicates_high).map(|(low, high)| Interval { low, high })
-    }
-
-    /// The wider 95 % interval, or nothing where one ends beyond what was watched, as a run's page draws it.
+    /// The wider 95 % interval, as a run's page draws it.
     pub fn widest(&self) -> Option<Interval> {
-        let is_open = |low: Option<f64>, high: Option<f64>| low.is_some() && high.is_none();
-        if is_open(self.ci_low, self.ci_high) || is_open(self.replicates_low, self.replicates_high)
-        {
-            return None;
-        }
-        let (over, own) = (self.over_replicates(), self.own());
-        let is_wider =
-            |over: &Interval| own.is_none_or(|own| over.high - over.low >= own.high - own.low);
-        over.filter(is_wider).or(own)
+        let over = ((self.replicates_low, self.replicates_high), ());
+        widest([over, ((self.ci_low, self.ci_high), ())]).map(|(interval, ())| interval)
     }
 }
 
@@ -218,10 +201,10 @@ mod tests {
                 values: Vec::new(),
                 value: Some(0.5),
                 ci_low: own.map(|own| own.low),
-                ci_high: own.map(|own| own.high),
+                ci_high: own.map(|own| own.high).filter(|high| high.is_finite()),
                 interval: String::new(),
                 replicates_low: over.map(|over| over.low),
-                replicates_high: over.map(|over| over.high),
+                replicates_high: over.map(|over| over.high).filter(|high| high.is_finite()),
                 samples: 4,
                 expected: None,
             };
@@ -234,5 +217,9 @@ mod tests {
             (widest(interval(0.4, 0.6), None), widest(None, None)),
             (interval(0.4, 0.6), None)
         );
+        // Without an upper end it is wider than any.
+        let endless = |low| Some(Interval { low, high: f64::INFINITY });
+        assert_eq!(widest(endless(0.4), interval(0.1, 0.9)), None);
+        assert_eq!(widest(interval(0.1, 0.9), endless(0.4)), None);
     }
 }

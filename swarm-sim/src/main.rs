@@ -36,8 +36,8 @@ enum Action {
         /// Threads; as many as there are cores unless set. They do not show in the results.
         #[arg(long, allow_hyphen_values = true, value_parser = command::threads)]
         threads: Option<NonZeroUsize>,
-        /// Folder for results.json, metrics.csv, a table of single events, manifest.json and the page report.html;
-        /// runs/NAME-SEED unless set. Results of another run that stand there are not touched.
+        /// Folder for results.json, metrics.csv, runs.csv, a table of single events, scenario.toml, manifest.json and the
+        /// page report.html; runs/NAME-SEED unless set. Results of another run that stand there are not touched.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// Replace results of this scenario that stand in the folder, such as those of another seed.
@@ -85,7 +85,7 @@ enum Action {
         /// Folders that `run`, `sweep` or `merge` wrote.
         #[arg(value_name = "DIR", required = true)]
         folders: Vec<PathBuf>,
-        /// Replace files of other tables.
+        /// Replace Parquet files that were made here from other tables; no other file is replaced.
         #[arg(long)]
         overwrite: bool,
         /// Print JSON.

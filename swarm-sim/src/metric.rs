@@ -81,7 +81,8 @@ pub struct Metric {
     pub value: Option<f64>,
     /// Lower end of the 95 % interval.
     pub ci_low: Option<f64>,
-    /// Upper end of the 95 % interval; nothing beside a lower one if it lies beyond what was watched.
+    /// Upper end of the 95 % interval; nothing beside a lower one if it lies beyond what was watched, or
+    /// if too little was.
     pub ci_high: Option<f64>,
     /// How the interval was made.
     pub interval: Method,
@@ -93,7 +94,7 @@ pub struct Metric {
     pub samples: u64,
     /// What theory says, where it has a closed form for it.
     pub expected: Option<f64>,
-    /// A share's interval over replicates, beside the one over clients.
+    /// Lower end of the interval over replicates of a share or a median, beside the one over clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicates_low: Option<f64>,
     /// See [`Self::replicates_low`].

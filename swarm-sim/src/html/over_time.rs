@@ -46,7 +46,8 @@ pub(super) fn curves(page: &mut String, plots: &mut Plots, runs: &[Results], nam
     page.push_str(
         "<h2>By when it has happened to a client</h2>\n<p>The share of clients to whom it has happened by a time since \
          they began, as Kaplan and Meier (1958) estimate it: clients that were not watched long enough count for as long as they were. \
-         The band is the 95 % interval at each time, with clients taken as independent.</p>\n",
+         The band is the 95 % interval at each time, the wider of two: one takes clients as independent, the other \
+         replicates.</p>\n",
     );
     for (name, unit) in kinds {
         let of = |run: &Results| -> Option<Vec<Place>> {

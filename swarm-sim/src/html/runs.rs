@@ -131,7 +131,7 @@ fn kinds(runs: &[Results]) -> Vec<(&str, &str)> {
 fn figures(page: &mut String, plots: &mut Plots, runs: &[Results], names: &[String]) {
     page.push_str(
         "<h2>Figures</h2>\n<p>A dot is the estimate, the line through it the 95 % interval, a diamond what theory expects. \
-         A figure without a line is a count or an extreme, or has too few replicates. \
+         A figure without a line is a count or an extreme, has too few replicates, or an interval without an upper end. \
          Lines of shares end at 0 and 1.</p>\n",
     );
     for (name, unit) in kinds(runs) {

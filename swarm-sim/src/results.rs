@@ -161,7 +161,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The wider 95 % interval with the fields that it stands in; see [`widest`].
+    /// The wider 95 % interval with the fields that it stands in; nothing where one has no upper end.
     pub fn widest(&self) -> Option<(Interval, &'static str)> {
         let own = ((self.ci_low, self.ci_high), "ci_low, ci_high");
         let over = ((self.replicates_low, self.replicates_high), "replicates_low, replicates_high");
